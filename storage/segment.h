@@ -1,0 +1,82 @@
+/*
+ * segment.h - an immutable file of chunks. A chunk is a column of integers, a run of bytes or a section
+ * that only the engine understands; its key says which. The container encodes, checks and finds; what
+ * a key means is the business of engine/seal.
+ *
+ * The byte-by-byte format stands in segment_format.h.
+ *
+ * Life:   writer: open, put*, finish or abandon. A file becomes part of the store only when the manifest
+ *         names it. reader: open, find, read*, close.
+ * Errors: VT_DAMAGED with a detail that names file and offset; stored bytes are checked before they are
+ *         decoded and the decoded ones after.
+ * Thread: a writer has one thread. A reader may be used by many at once; it keeps no mutable state.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "storage/io.h"
+#include "venturi/bytes.h"
+#include "venturi/err.h"
+
+struct segment_id {
+    uint64_t store;
+    uint64_t cut;            /* number of the last commit that it covers */
+    uint64_t first_position; /* of the range of the order that it covers: [first, last] */
+    uint64_t last_position;
+    uint32_t partition;
+};
+
+/* Which chunk: kinds are the engine's; table, column and block are free numbers. */
+struct chunk_key {
+    uint16_t kind;
+    uint16_t table;
+    uint32_t column;
+    uint32_t block;
+};
+
+struct chunk_info {
+    struct chunk_key key;
+    uint8_t codec; /* of codec.h */
+    uint32_t count;        /* integers, or bytes once decoded */
+    uint64_t offset;       /* in the file */
+    uint32_t stored_bytes;
+    int64_t min; /* zone map of an integer chunk */
+    int64_t max;
+};
+
+struct segment_writer;
+struct segment;
+
+VT_MUST_CHECK vt_err segment_writer_open(struct io *io, const char *path,
+                                         const struct segment_id *id,
+                                         struct segment_writer **out_writer);
+/* Keys are unique in a file; they may come in any order. At most 2^24 values in a chunk. */
+VT_MUST_CHECK vt_err segment_put_integers(struct segment_writer *writer, struct chunk_key key,
+                                          const int64_t *values, uint32_t count);
+VT_MUST_CHECK vt_err segment_put_bytes(struct segment_writer *writer, struct chunk_key key,
+                                       struct vt_bytes bytes);
+/* Writes the directory, syncs file and directory, reads everything back and checks it. */
+VT_MUST_CHECK vt_err segment_writer_finish(struct segment_writer *writer, uint64_t *out_file_bytes);
+void segment_writer_close(struct segment_writer *writer); /* NULL is allowed; before finish: abandons */
+
+VT_MUST_CHECK vt_err segment_open(struct io *io, const char *path, const struct segment_id *id,
+                                  struct segment **out_segment);
+void segment_close(struct segment *segment); /* NULL is allowed */
+const struct segment_id *segment_identity(const struct segment *segment);
+const char *segment_path(const struct segment *segment);
+
+/* VT_NOT_FOUND without detail where there is no such chunk. */
+VT_MUST_CHECK vt_err segment_find(const struct segment *segment, struct chunk_key key,
+                                  struct chunk_info *out_info);
+uint32_t segment_chunk_count(const struct segment *segment);
+void segment_chunk_at(const struct segment *segment, uint32_t index, struct chunk_info *out_info);
+
+/* `out_values` has room for info->count. */
+VT_MUST_CHECK vt_err segment_read_integers(const struct segment *segment,
+                                           const struct chunk_info *info, int64_t *out_values);
+/* `out_bytes` has room for info->count. */
+VT_MUST_CHECK vt_err segment_read_bytes(const struct segment *segment,
+                                        const struct chunk_info *info, uint8_t *out_bytes);
+/* Every byte of the file that holds data, against its checksum. */
+VT_MUST_CHECK vt_err segment_verify(const struct segment *segment);

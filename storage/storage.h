@@ -1,0 +1,115 @@
+/*
+ * storage.h - facade of the log store: a directory with one order of commits, sealed segments and the
+ * manifest that names them. It knows rows, columns and sections, not meters or prices.
+ *
+ *   DIR/lock            held for the life of the process
+ *   DIR/store           superblock, written once: store id, history, key, partitions, lanes
+ *   DIR/manifest-0, -1  append-only edits with checksums, two copies
+ *   DIR/lane-00 ..      the tail: commits since the last seal
+ *   DIR/segments/CUT-PARTITION.vseg
+ *
+ * Life:   store_open (lock, superblock, manifest, start number + 1 durable, scan of the lanes), the tail
+ *         by store_tail_next until VT_END, then appends; store_close.
+ *         read_only: no lock, no write, no log; safe beside a running daemon.
+ * Errors: damage below the end of the chain is VT_DAMAGED with file and offset, and nothing is cut.
+ * Thread: the thread that opened it; store_seal_* may run on one other thread at a time, with its own
+ *         io, and only store_seal_commit is called on the store's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "storage/io.h"
+#include "storage/log.h"
+#include "storage/segment.h"
+#include "venturi/hash.h"
+
+#define STORE_PARTITIONS_MAX 256
+#define STORE_LANES_MAX 16
+
+struct store;
+
+struct store_options {
+    const char *dir;
+    bool create;    /* make it where it is not there; the fields below are for that only */
+    bool read_only;
+    uint32_t partition_count;  /* 1 to STORE_PARTITIONS_MAX; 0: 16 */
+    uint32_t lane_count;       /* 1 to STORE_LANES_MAX; 0: 4 */
+    uint64_t lane_bytes;       /* multiple of 4096, at least 4 commits; 0: 64 MiB */
+    uint32_t commit_bytes_max; /* 0: 2 MiB */
+    uint32_t buffer_count;     /* buffers of the log; 0: 16. Not stored */
+};
+
+struct store_info {
+    uint64_t store;   /* random id */
+    uint64_t history; /* another one after a restore */
+    struct vt_hash_key key; /* of tenants and ids */
+    uint8_t secret[32];     /* signs cursors */
+    uint32_t partition_count;
+    uint64_t start; /* of this process; the last one's with read_only */
+    uint64_t sealed_commit;   /* 0: nothing sealed */
+    uint64_t sealed_position; /* last position at or below sealed_commit */
+};
+
+VT_MUST_CHECK vt_err store_open(struct io *io, const struct store_options *options,
+                                struct store **out_store);
+void store_close(struct store *store); /* NULL is allowed; the log must be idle */
+
+void store_get_info(const struct store *store, struct store_info *out_info);
+
+/* Recovered commits beyond the sealed ones, in order; VT_END after the last. The commit is valid until
+ * the next call. Payload checksums were verified. */
+VT_MUST_CHECK vt_err store_tail_next(struct store *store, struct log_commit *out_commit);
+
+/* NULL with read_only, or before the tail was read to its end. */
+struct log *store_log(struct store *store);
+
+/* Segments that the manifest names, ordered by (cut, partition). */
+struct store_segment {
+    struct segment_id id;
+    uint64_t file_bytes;
+    char path[256];
+};
+uint32_t store_segment_count(const struct store *store);
+void store_segment_at(const struct store *store, uint32_t index, struct store_segment *out_segment);
+
+/* The path that the segment of a partition at a cut has; makes no file. */
+void store_segment_path(const struct store *store, uint64_t cut, uint32_t partition,
+                        char out_path[256]);
+
+/* One manifest edit: the order is sealed up to commit `cut`, these segments are part of the store, and
+ * `state` (opaque, at most 64 MiB) replaces the engine's state as of the cut. Durable in both copies on
+ * VT_OK; then the lanes are released. */
+struct store_seal {
+    uint64_t cut;
+    uint64_t last_position;
+    int64_t arrival_us; /* of commit `cut` */
+    uint64_t check;     /* of commit `cut`: filled in by the store */
+    const struct store_segment *segments;
+    uint32_t segment_count;
+    struct vt_bytes state;
+};
+VT_MUST_CHECK vt_err store_seal_commit(struct store *store, const struct store_seal *seal);
+
+/* The state of the last seal, borrowed until the next; empty where there is none. */
+struct vt_bytes store_state(const struct store *store);
+/* Arrival of the last sealed commit. */
+int64_t store_sealed_arrival(const struct store *store);
+
+/* Checks superblock, manifest, lanes and segments; calls `report` for each damage and counts them. */
+struct store_damage {
+    const char *file;
+    uint64_t offset;
+    vt_err err;
+    const char *text;
+};
+struct store_check {
+    uint64_t files;
+    uint64_t bytes;
+    uint64_t commits;
+    uint64_t damages;
+};
+VT_MUST_CHECK vt_err store_verify(struct store *store,
+                                  void (*report)(void *context, const struct store_damage *damage),
+                                  void *context, struct store_check *out_check);
