@@ -26,7 +26,8 @@ struct vt_hash_key {
 uint32_t vt_crc32c(const void *data, uint64_t size);
 uint32_t vt_crc32c_more(uint32_t crc, const void *data, uint64_t size);
 
-/* SipHash-2-4 with 128 bits of output (J.-P. Aumasson, D. J. Bernstein, 2012). */
+/* SipHash-2-4 with 128 bits of output (J.-P. Aumasson, D. J. Bernstein, 2012). `lo` is the first half of
+ * the output of the reference, read as little-endian. */
 struct vt_hash128 vt_siphash(const struct vt_hash_key *key, const void *data, uint64_t size);
 
 /* SHA-256 (FIPS 180-4), by OpenSSL. */

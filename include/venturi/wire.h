@@ -13,8 +13,10 @@
  *    12    4 payload_crc  CRC32C of the payload (VT_BAD_CRC)
  *    16    8 sequence     batch: number of its first event in the producer's stream, or any number
  *                         that the sender likes where it is no producer; the ack repeats it
- *    24    4 event_count  batch: 1 to VT_BATCH_EVENTS_MAX; else zero
- *    28    4 header_crc   CRC32C of bytes 0..27 (VT_BAD_CRC)
+ *    24    4 event_count  batch: 1 to VT_BATCH_EVENTS_MAX (VT_BAD_LENGTH); else zero
+ *                         (VT_BAD_RESERVED)
+ *    28    4 header_crc   CRC32C of bytes 0..27 (VT_BAD_CRC); checked right after magic, so that
+ *                         the verdicts of the other rules are about what the sender wrote
  *
  * A conversation: HELLO, WELCOME, then BATCH and PING from the client, ACK, PONG and ERROR from the
  * daemon. Acks come in the order of the log, not necessarily in that of the frames of several
@@ -208,9 +210,10 @@ struct vt_error_head {
 };
 _Static_assert(sizeof(struct vt_error_head) == 16, "the table above");
 
-/* Fills a header over a payload of `length` bytes; `payload` is read for its checksum only. */
+/* Fills a header, checksums included; `payload` is read for its checksum only. `event_count` is zero
+ * for every type but a batch. */
 void vt_frame_header_init(struct vt_frame_header *header, enum vt_frame_type type,
-                          struct vt_bytes payload);
+                          uint64_t sequence, uint32_t event_count, struct vt_bytes payload);
 
 /* All rules of the table above but the payload's checksum and the limits of a type. */
 VT_MUST_CHECK vt_err vt_frame_header_check(const struct vt_frame_header *header,
