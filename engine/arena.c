@@ -31,7 +31,7 @@ void
 arena_init(struct arena *arena, uint64_t block_bytes)
 {
     VT_ASSERT(block_bytes > 0);
-    *arena = (struct arena){ .blocks = NULL, .block_bytes = block_bytes, .used_bytes = 0 };
+    *arena = (struct arena){.blocks = NULL, .block_bytes = block_bytes, .used_bytes = 0};
 }
 
 static void
@@ -85,7 +85,7 @@ arena_alloc(struct arena *arena, uint64_t bytes)
         block = malloc(sizeof *block + size);
         if (block == NULL)
             return NULL;
-        *block = (struct arena_block){ .next = arena->blocks, .bytes = size, .used = 0, .pad = 0 };
+        *block = (struct arena_block){.next = arena->blocks, .bytes = size, .used = 0, .pad = 0};
         arena->blocks = block;
     }
     void *piece = (uint8_t *)(block + 1) + block->used;
@@ -112,8 +112,8 @@ arena_copy(struct arena *arena, struct vt_str text)
     char *copy = arena_alloc(arena, text.size);
 
     if (copy == NULL)
-        return (struct vt_str){ NULL, text.size };
+        return (struct vt_str){NULL, text.size};
     if (text.size > 0)
         memcpy(copy, text.data, text.size);
-    return (struct vt_str){ copy, text.size };
+    return (struct vt_str){copy, text.size};
 }

@@ -39,13 +39,13 @@ struct batch {
     int64_t arrival_us; /* both set by the core when the commit is numbered */
     uint64_t number;    /* of the commit; set with them */
 
-    uint8_t *reason;      /* enum vt_reason; VT_REASON_NONE: valid */
-    uint8_t *verdict;     /* enum vt_verdict, decided by the owner */
-    uint16_t *partition;  /* keyed hash of the tenant's name mod N; of "" where it has none */
-    uint32_t *tenant;     /* index in catalog->tenants, or CATALOG_NONE */
-    uint16_t *type;       /* index in catalog->types, or UINT16_MAX */
+    uint8_t *reason;     /* enum vt_reason; VT_REASON_NONE: valid */
+    uint8_t *verdict;    /* enum vt_verdict, decided by the owner */
+    uint16_t *partition; /* keyed hash of the tenant's name mod N; of "" where it has none */
+    uint32_t *tenant;    /* index in catalog->tenants, or CATALOG_NONE */
+    uint16_t *type;      /* index in catalog->types, or UINT16_MAX */
     int64_t *time_us;
-    uint32_t *source;     /* code */
+    uint32_t *source; /* code */
     struct row_id *id;
     uint32_t *tenant_name; /* code; "" where it is no string */
 
@@ -70,17 +70,17 @@ struct batch {
 
 struct batch_options {
     const struct catalog *catalog;
-    struct vt_hash_key key;   /* of the store: partitions */
+    struct vt_hash_key key; /* of the store: partitions */
     uint32_t partition_count;
-    struct vt_str producer;   /* name of the session's producer; empty without */
-    uint64_t epoch;           /* of the session */
-    uint64_t sequence;        /* of the first event */
+    struct vt_str producer; /* name of the session's producer; empty without */
+    uint64_t epoch;         /* of the session */
+    uint64_t sequence;      /* of the first event */
 };
 
 /* All memory comes from the arena; the payload must outlive the batch. Validates structure, then events. */
 VT_MUST_CHECK vt_err batch_decode(struct arena *arena, const struct batch_options *options,
-                                  uint8_t frame_type, uint32_t event_count,
-                                  struct vt_bytes payload, struct batch **out_batch);
+                                  uint8_t frame_type, uint32_t event_count, struct vt_bytes payload,
+                                  struct batch **out_batch);
 
 /* Event `index` as one msgpack map in the form of BATCH_ROWS, whatever form it came in: what an exception
  * keeps. From the arena where it must be made. A session's event gets its generated id and source. */

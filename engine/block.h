@@ -49,12 +49,14 @@ struct row_block {
     uint32_t row_count;
     const uint64_t *position;
     const int64_t *time_us;
-    const uint32_t *source;      /* code in dict */
-    const struct row_id *id;     /* NULL unless asked for */
-    const struct vt_bytes *extra; /* fields that the type did not declare: see batch.h; NULL unless asked */
+    const uint32_t *source;  /* code in dict */
+    const struct row_id *id; /* NULL unless asked for */
+    const struct vt_bytes
+        *extra; /* fields that the type did not declare: see batch.h; NULL unless asked */
     uint32_t column_count;
     const struct row_column *columns;
-    uint32_t dict_count; /* strings of the whole segment or epoch; codes of different `dict`s differ */
+    uint32_t
+        dict_count; /* strings of the whole segment or epoch; codes of different `dict`s differ */
     const struct vt_str *dict;
     uint64_t dict_id; /* unique in the process for each dictionary: a key for caches */
 };

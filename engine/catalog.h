@@ -19,8 +19,8 @@
 #include "venturi/decimal.h"
 #include "venturi/err.h"
 
-#define CATALOG_NONE UINT32_MAX
-#define CATALOG_BYTES_MAX (UINT32_C(64) << 20)
+#define CATALOG_NONE       UINT32_MAX
+#define CATALOG_BYTES_MAX  (UINT32_C(64) << 20)
 #define CATALOG_FIELDS_MAX 64 /* of one event type */
 
 enum field_kind { FIELD_STRING = 1, FIELD_DECIMAL = 2 };
@@ -79,7 +79,8 @@ struct catalog_meter {
     struct filter filter;
     uint32_t group_count;
     const uint32_t *group_slots; /* in the order of group_by */
-    uint32_t dim_count; /* union of group_by and all that any charge, row or contract of this catalog */
+    uint32_t
+        dim_count; /* union of group_by and all that any charge, row or contract of this catalog */
     const uint32_t *dim_slots; /* reads on this meter (not its own filter), ascending slots */
     int64_t window_us;
     int64_t grace_us;
@@ -161,7 +162,8 @@ struct contract_version {
     struct vt_str plan_key;
     bool plan_latest;
     int64_t plan_version; /* where not latest */
-    uint32_t plan_count;  /* of this plan key and, where pinned, this version; in the order recorded */
+    uint32_t
+        plan_count; /* of this plan key and, where pinned, this version; in the order recorded */
     const struct plan *plans;
     struct filter usage_filter;
     int64_t begin_us;

@@ -22,7 +22,7 @@ struct rater;
 struct rater_options {
     const struct catalog *catalog;
     uint32_t tenant; /* index in the catalog */
-    bool has_at;     /* only the billing period that holds at_us, usage or not; else those with usage */
+    bool has_at; /* only the billing period that holds at_us, usage or not; else those with usage */
     int64_t at_us;
     bool has_range; /* only periods that touch [start_us, end_us) */
     int64_t start_us;

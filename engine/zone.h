@@ -30,8 +30,7 @@ int32_t zone_offset_s(const struct zone *zone, int64_t utc_s);
 
 /* The first instant of a local date, as Python's datetime(year, month, day, tzinfo).timestamp() with
  * fold 0 has it (a skipped midnight takes the offset before the transition). */
-int64_t zone_local_midnight_us(const struct zone *zone, int64_t year, uint32_t month,
-                               uint32_t day);
+int64_t zone_local_midnight_us(const struct zone *zone, int64_t year, uint32_t month, uint32_t day);
 
 /* Start of the billing month (anchor clamped to the month's length) that holds `us`: the last start at or
  * before it; and the first start after a start. */

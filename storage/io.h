@@ -26,9 +26,10 @@ struct io_file;
 
 enum io_open_flags {
     IO_OPEN_READ = 0,
-    IO_OPEN_WRITE = 1,   /* read and write */
+    IO_OPEN_WRITE = 1,  /* read and write */
     IO_OPEN_CREATE = 2, /* must not exist: VT_EXISTS */
-    IO_OPEN_DIRECT = 4, /* O_DIRECT; falls back to buffered with DSYNC where the file system refuses */
+    IO_OPEN_DIRECT =
+        4, /* O_DIRECT; falls back to buffered with DSYNC where the file system refuses */
 };
 
 /* One asynchronous transfer. Owned by the io from start to its callback, as is the buffer. */
@@ -90,6 +91,7 @@ VT_MUST_CHECK vt_err io_uring_open(uint32_t entries, struct io **out_io);
  * `foreign` instead (user data, res, flags of the cqe). NULL without a ring. */
 struct io_uring;
 struct io_uring *io_uring_ring(struct io *io);
-void io_uring_set_foreign(struct io *io, void (*foreign)(void *context, uint64_t user_data,
-                                                         int32_t result, uint32_t flags),
+void io_uring_set_foreign(struct io *io,
+                          void (*foreign)(void *context, uint64_t user_data, int32_t result,
+                                          uint32_t flags),
                           void *context);

@@ -63,8 +63,8 @@ enum log_kind {
     LOG_TICK = 13,     /* an empty commit that only carries time */
 };
 
-#define LOG_RESEND UINT16_C(1)
-#define LOG_COMMIT_END_MARK UINT16_C(1)
+#define LOG_RESEND            UINT16_C(1)
+#define LOG_COMMIT_END_MARK   UINT16_C(1)
 #define LOG_COMMIT_HEAD_BYTES 128
 
 struct log_record {

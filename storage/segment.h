@@ -37,9 +37,9 @@ struct chunk_key {
 
 struct chunk_info {
     struct chunk_key key;
-    uint8_t codec; /* of codec.h */
-    uint32_t count;        /* integers, or bytes once decoded */
-    uint64_t offset;       /* in the file */
+    uint8_t codec;   /* of codec.h */
+    uint32_t count;  /* integers, or bytes once decoded */
+    uint64_t offset; /* in the file */
     uint32_t stored_bytes;
     int64_t min; /* zone map of an integer chunk */
     int64_t max;
@@ -58,7 +58,8 @@ VT_MUST_CHECK vt_err segment_put_bytes(struct segment_writer *writer, struct chu
                                        struct vt_bytes bytes);
 /* Writes the directory, syncs file and directory, reads everything back and checks it. */
 VT_MUST_CHECK vt_err segment_writer_finish(struct segment_writer *writer, uint64_t *out_file_bytes);
-void segment_writer_close(struct segment_writer *writer); /* NULL is allowed; before finish: abandons */
+void
+segment_writer_close(struct segment_writer *writer); /* NULL is allowed; before finish: abandons */
 
 VT_MUST_CHECK vt_err segment_open(struct io *io, const char *path, const struct segment_id *id,
                                   struct segment **out_segment);

@@ -26,13 +26,13 @@
 #include "venturi/hash.h"
 
 #define STORE_PARTITIONS_MAX 256
-#define STORE_LANES_MAX 16
+#define STORE_LANES_MAX      16
 
 struct store;
 
 struct store_options {
     const char *dir;
-    bool create;    /* make it where it is not there; the fields below are for that only */
+    bool create; /* make it where it is not there; the fields below are for that only */
     bool read_only;
     uint32_t partition_count;  /* 1 to STORE_PARTITIONS_MAX; 0: 16 */
     uint32_t lane_count;       /* 1 to STORE_LANES_MAX; 0: 4 */
@@ -42,12 +42,12 @@ struct store_options {
 };
 
 struct store_info {
-    uint64_t store;   /* random id */
-    uint64_t history; /* another one after a restore */
+    uint64_t store;         /* random id */
+    uint64_t history;       /* another one after a restore */
     struct vt_hash_key key; /* of tenants and ids */
     uint8_t secret[32];     /* signs cursors */
     uint32_t partition_count;
-    uint64_t start; /* of this process; the last one's with read_only */
+    uint64_t start;           /* of this process; the last one's with read_only */
     uint64_t sealed_commit;   /* 0: nothing sealed */
     uint64_t sealed_position; /* last position at or below sealed_commit */
 };

@@ -14,18 +14,18 @@
 __attribute__((noreturn, cold)) void vt_assert_failed(const char *condition, const char *file,
                                                       int line);
 
-#define VT_ASSERT(condition)                                                                       \
-    do {                                                                                           \
-        if (__builtin_expect(!(condition), 0))                                                     \
-            vt_assert_failed(#condition, __FILE__, __LINE__);                                      \
+#define VT_ASSERT(condition)                                  \
+    do {                                                      \
+        if (__builtin_expect(!(condition), 0))                \
+            vt_assert_failed(#condition, __FILE__, __LINE__); \
     } while (0)
 
 #ifdef VENTURI_VERIFY
 #define VT_VERIFY(condition) VT_ASSERT(condition)
 #else
-#define VT_VERIFY(condition)                                                                       \
-    do {                                                                                           \
-        (void)sizeof(condition);                                                                   \
+#define VT_VERIFY(condition)     \
+    do {                         \
+        (void)sizeof(condition); \
     } while (0)
 #endif
 

@@ -100,7 +100,7 @@ struct vt_str {
     uint32_t size;
 };
 
-#define VT_STR(literal) ((struct vt_str){ (literal), sizeof(literal) - 1 })
+#define VT_STR(literal) ((struct vt_str){(literal), sizeof(literal) - 1})
 
 static inline bool
 vt_str_equal(struct vt_str a, struct vt_str b)
@@ -131,8 +131,8 @@ struct vt_reader {
 static inline struct vt_reader
 vt_reader_of(struct vt_bytes bytes)
 {
-    return (struct vt_reader){ bytes.data, bytes.size == 0 ? bytes.data : bytes.data + bytes.size,
-                               false };
+    return (struct vt_reader){bytes.data, bytes.size == 0 ? bytes.data : bytes.data + bytes.size,
+                              false};
 }
 
 static inline uint64_t
@@ -147,24 +147,24 @@ vt_read_bytes(struct vt_reader *reader, uint64_t size)
 {
     if (reader->bad || size > vt_reader_left(reader)) {
         reader->bad = true;
-        return (struct vt_bytes){ reader->at, 0 };
+        return (struct vt_bytes){reader->at, 0};
     }
     const uint8_t *at = reader->at;
 
     if (size > 0)
         reader->at += size;
-    return (struct vt_bytes){ at, size };
+    return (struct vt_bytes){at, size};
 }
 
-#define VT_READ_INTEGER(name, type)                                                                \
-    static inline type name(struct vt_reader *reader)                                              \
-    {                                                                                              \
-        type value = 0;                                                                            \
-        struct vt_bytes bytes = vt_read_bytes(reader, sizeof value);                               \
-                                                                                                   \
-        if (bytes.size == sizeof value)                                                            \
-            memcpy(&value, bytes.data, sizeof value);                                              \
-        return value;                                                                              \
+#define VT_READ_INTEGER(name, type)                                  \
+    static inline type name(struct vt_reader *reader)                \
+    {                                                                \
+        type value = 0;                                              \
+        struct vt_bytes bytes = vt_read_bytes(reader, sizeof value); \
+                                                                     \
+        if (bytes.size == sizeof value)                              \
+            memcpy(&value, bytes.data, sizeof value);                \
+        return value;                                                \
     }
 VT_READ_INTEGER(vt_read_u8, uint8_t)
 VT_READ_INTEGER(vt_read_u16, uint16_t)

@@ -24,7 +24,7 @@ struct vt_mono {
 
 /* Events lie from year 2 to before 9999-01-01T00:00:00Z, both as microseconds. */
 #define VT_EVENT_FIRST_US (INT64_C(-62104060800) * VT_US_PER_SECOND)
-#define VT_EVENT_LAST_US (INT64_C(253370764800) * VT_US_PER_SECOND - 1)
+#define VT_EVENT_LAST_US  (INT64_C(253370764800) * VT_US_PER_SECOND - 1)
 
 /* "2026-07-01T00:00:00.000001Z" and its terminator. */
 #define VT_RFC3339_BYTES 32

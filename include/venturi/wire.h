@@ -89,16 +89,16 @@
 #include "venturi/bytes.h"
 #include "venturi/err.h"
 
-#define VT_FRAME_MAGIC UINT32_C(0x31465456) /* "VTF1" */
-#define VT_FRAME_VERSION 1
-#define VT_FRAME_BYTES_MAX (UINT32_C(1) << 20) /* default of frame_bytes_max */
-#define VT_HELLO_BYTES_MAX 512
-#define VT_PING_BYTES_MAX 64
+#define VT_FRAME_MAGIC      UINT32_C(0x31465456) /* "VTF1" */
+#define VT_FRAME_VERSION    1
+#define VT_FRAME_BYTES_MAX  (UINT32_C(1) << 20) /* default of frame_bytes_max */
+#define VT_HELLO_BYTES_MAX  512
+#define VT_PING_BYTES_MAX   64
 #define VT_BATCH_EVENTS_MAX UINT32_C(65536)
-#define VT_DEPTH_MAX 64
-#define VT_TEXT_BYTES_MAX 1024 /* of tenant, type, id, source and of a string field */
-#define VT_EXT_NUMBER 1
-#define VT_ERROR_FATAL UINT16_C(1)
+#define VT_DEPTH_MAX        64
+#define VT_TEXT_BYTES_MAX   1024 /* of tenant, type, id, source and of a string field */
+#define VT_EXT_NUMBER       1
+#define VT_ERROR_FATAL      UINT16_C(1)
 
 enum vt_frame_type {
     VT_FRAME_HELLO = 1,
@@ -120,25 +120,25 @@ enum vt_verdict {
 
 /* Why an event is an exception, in the order in which they are checked; the first that applies is the
  * reason. Numbers are on disk and on the wire. */
-#define VT_REASON_TABLE(X)                                                                         \
-    X(VT_REASON_NONE, 0, "none")                                                                   \
-    X(VT_REASON_MALFORMED, 1, "malformed")                                                         \
-    X(VT_REASON_UNKNOWN_TENANT, 2, "unknown_tenant")                                               \
-    X(VT_REASON_UNKNOWN_EVENT_TYPE, 3, "unknown_event_type")                                       \
-    X(VT_REASON_MISSING_ID, 4, "missing_id")                                                       \
-    X(VT_REASON_BAD_TIME, 5, "bad_time")                                                           \
-    X(VT_REASON_MISSING_FIELD, 6, "missing_field")                                                 \
-    X(VT_REASON_BAD_VALUE, 7, "bad_value")                                                         \
-    X(VT_REASON_SCALE_EXCEEDED, 8, "scale_exceeded")                                               \
-    X(VT_REASON_VALUE_OUT_OF_RANGE, 9, "value_out_of_range")                                       \
-    X(VT_REASON_LATE_BEYOND_HORIZON, 10, "late_beyond_horizon")                                    \
+#define VT_REASON_TABLE(X)                                      \
+    X(VT_REASON_NONE, 0, "none")                                \
+    X(VT_REASON_MALFORMED, 1, "malformed")                      \
+    X(VT_REASON_UNKNOWN_TENANT, 2, "unknown_tenant")            \
+    X(VT_REASON_UNKNOWN_EVENT_TYPE, 3, "unknown_event_type")    \
+    X(VT_REASON_MISSING_ID, 4, "missing_id")                    \
+    X(VT_REASON_BAD_TIME, 5, "bad_time")                        \
+    X(VT_REASON_MISSING_FIELD, 6, "missing_field")              \
+    X(VT_REASON_BAD_VALUE, 7, "bad_value")                      \
+    X(VT_REASON_SCALE_EXCEEDED, 8, "scale_exceeded")            \
+    X(VT_REASON_VALUE_OUT_OF_RANGE, 9, "value_out_of_range")    \
+    X(VT_REASON_LATE_BEYOND_HORIZON, 10, "late_beyond_horizon") \
     X(VT_REASON_FUTURE_EVENT, 11, "future_event")
 
 enum vt_reason {
 #define VT_REASON_ENUM(name, number, text) name = number,
     VT_REASON_TABLE(VT_REASON_ENUM)
 #undef VT_REASON_ENUM
-    VT_REASON_COUNT
+        VT_REASON_COUNT
 };
 
 /* "malformed"; "unknown" for a number that is none. */

@@ -1,0 +1,169 @@
+/*
+ * epoch.h - what one partition took in since the last cut, in memory: rows by type, a dictionary, cells, the
+ * exception queue's new entries, feed entries. At a cut it is frozen and a new one begins; the sealer turns the
+ * frozen one into a segment.
+ *
+ * Everything a reader needs is append-only in chunks that never move: a reader takes the counts at a commit
+ * boundary (struct epoch_mark) and then reads below them while the owner goes on. The cells are the owner's
+ * alone until the freeze; readers that need values of an open epoch aggregate its rows.
+ *
+ * All rows of an epoch were judged under one catalog: a catalog commit is a cut.
+ *
+ * Life:   epoch_open (one reference), append by the owner, epoch_freeze, epoch_put by whoever holds one.
+ * Thread: owner; after the freeze any. References are atomic.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "batch.h"
+#include "block.h"
+#include "catalog.h"
+#include "cells.h"
+#include "dict.h"
+#include "venturi/hash.h"
+
+#define EPOCH_CHUNK_ROWS 8192
+#define EPOCH_CHUNKS_MAX 4096
+
+/* Columns of up to EPOCH_CHUNK_ROWS rows of one type. */
+struct row_chunk {
+    uint64_t *position;
+    uint32_t *tenant; /* index in the epoch's catalog */
+    int64_t *time_us;
+    uint32_t *source;            /* dict code */
+    struct row_id *id;           /* data in the epoch's arena */
+    struct vt_hash128 *identity; /* {0, 0} for sequence ids: they have no place in the id run */
+    struct vt_bytes *extra;      /* NULL until a row has any */
+    int64_t **value;             /* [slot][row]; NULL for string slots */
+    uint8_t **present;
+    uint32_t **code; /* [slot][row] dict codes; NULL for decimal slots */
+};
+
+struct row_table {
+    uint32_t row_count; /* the owner's; readers use their mark */
+    struct row_chunk *chunks[EPOCH_CHUNKS_MAX];
+};
+
+/* One entry of the exception queue: an exception, or a conflict (reason VT_REASON_NONE). */
+struct exception_entry {
+    uint64_t position;
+    uint64_t first_position; /* conflict: the accepted one's; else 0 */
+    int64_t arrival_us;
+    struct vt_str tenant;  /* name as sent; "" where it was none */
+    struct vt_bytes raw;   /* msgpack map in the form of BATCH_ROWS */
+    struct vt_bytes first; /* conflict: the accepted one's content, the same form */
+    uint8_t reason;
+};
+
+/* A retry or discard settled an entry. */
+enum settle_kind { SETTLE_ACCEPTED = 1, SETTLE_DUPLICATE, SETTLE_DISCARDED };
+struct settle_entry {
+    uint64_t position;    /* of the exception */
+    uint64_t at_position; /* where the record stands: position of the first event of its commit */
+    uint8_t kind;
+};
+
+/* One revision of a group of a window. Values as exact integers in units of 10^-scale. */
+struct feed_entry {
+    uint64_t number; /* of the commit that made it: k */
+    uint32_t meter;
+    uint32_t tenant;
+    int64_t window_start_us;
+    uint32_t group[CELL_DIMS_MAX]; /* dict codes in the order of group_by */
+    uint32_t revision;
+    uint64_t position; /* last position that is counted in it */
+    uint64_t count;
+    vt_i128 total;
+    vt_i128 difference;
+    bool closed; /* by a close record, not by a tick */
+};
+
+struct exception_chunk;
+struct epoch_lists; /* private: chunked append-only lists */
+
+struct epoch {
+    _Atomic uint32_t references;
+    uint32_t partition;
+    const struct catalog *catalog;
+    uint64_t first_commit;
+    uint64_t first_position;
+    uint64_t last_commit; /* set by the freeze */
+    uint64_t last_position;
+    int64_t last_arrival_us;
+    bool frozen;
+    struct arena arena; /* the owner's */
+    struct dict *dict;
+    struct row_table *tables; /* [type_count] */
+    struct cells *cells;
+    struct epoch_lists *lists;
+    struct identity_map *identities; /* K -> row, for confirmation; owner only */
+};
+
+struct epoch_options {
+    uint32_t partition;
+    const struct catalog *catalog;
+    uint64_t first_commit;
+    uint64_t first_position;
+};
+VT_MUST_CHECK vt_err epoch_open(const struct epoch_options *options, struct epoch **out_epoch);
+struct epoch *epoch_get(struct epoch *epoch);
+void epoch_put(struct epoch *epoch); /* NULL is allowed */
+
+struct epoch_freeze_at {
+    uint64_t commit;
+    uint64_t position;
+    int64_t arrival_us;
+};
+void epoch_freeze(struct epoch *epoch, const struct epoch_freeze_at *at);
+
+/* A row as (type << 32 | row). */
+typedef uint64_t row_ref;
+
+/* Appends accepted event `index` of a batch. Owner only. */
+VT_MUST_CHECK vt_err epoch_append(struct epoch *epoch, const struct batch *batch, uint32_t index,
+                                  const struct vt_hash128 *identity, row_ref *out_row);
+/* VT_NOT_FOUND, or the row of this identity. */
+VT_MUST_CHECK vt_err epoch_find(const struct epoch *epoch, const struct vt_hash128 *identity,
+                                struct vt_str tenant, struct vt_str source, const struct row_id *id,
+                                row_ref *out_row);
+
+VT_MUST_CHECK vt_err epoch_add_exception(struct epoch *epoch, const struct exception_entry *entry);
+VT_MUST_CHECK vt_err epoch_add_settle(struct epoch *epoch, const struct settle_entry *entry);
+VT_MUST_CHECK vt_err epoch_add_feed(struct epoch *epoch, const struct feed_entry *entry);
+
+/* What a reader may read of an epoch: taken by the owner between commits. */
+struct epoch_mark {
+    struct epoch *epoch; /* a reference of its own */
+    uint32_t exception_count;
+    uint32_t settle_count;
+    uint32_t feed_count;
+    uint32_t dict_count;
+    uint32_t type_count;
+    uint32_t *row_counts; /* [type_count]; malloc */
+};
+VT_MUST_CHECK vt_err epoch_mark_take(struct epoch *epoch, struct epoch_mark *out_mark);
+void epoch_mark_put(struct epoch_mark *mark);
+
+/* Entries below the mark's counts. */
+const struct exception_entry *epoch_exception_at(const struct epoch *epoch, uint32_t index);
+const struct settle_entry *epoch_settle_at(const struct epoch *epoch, uint32_t index);
+const struct feed_entry *epoch_feed_at(const struct epoch *epoch, uint32_t index);
+
+/* Rows of the mark, clustered by (tenant, type) in position order, by a stable count into place. `tenant` and
+ * `type` are indexes in the epoch's catalog, or CATALOG_NONE for all. The sink borrows the block. */
+struct epoch_scan {
+    uint32_t tenant;
+    uint32_t type;
+    vt_err (*block)(void *context, const struct row_block *block,
+                    const struct vt_hash128 *identity);
+    void *context;
+};
+VT_MUST_CHECK vt_err epoch_scan_rows(const struct epoch_mark *mark, const struct epoch_scan *scan);
+
+/* One row as a block of one; memory from the arena. */
+VT_MUST_CHECK vt_err epoch_fetch(const struct epoch *epoch, row_ref row, struct arena *arena,
+                                 struct row_block *out_block);

@@ -1,0 +1,118 @@
+/*
+ * part.h - a partition: the state of some tenants, and the only code that changes it. One thread owns it; there are
+ * no locks. Everything it does is a function of the order of commits.
+ *
+ * Per commit: part_begin (arrival: runs the tick where this commit is the first of a second), then the records in
+ * order (part_apply for a batch, part_close, part_retry, part_discard), then part_end.
+ *
+ * Exactly once: an identity not in the tag table is new, exactly. A tag is a candidate, confirmed in this epoch, in
+ * frozen epochs, in the id runs of segments, newest first; then content is compared: duplicate or conflict.
+ *
+ * Life:   part_open (with the state of the last seal and the segments), commits, part_close_all.
+ * Thread: the owner's, but part_dedup_room, which any thread may ask.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "batch.h"
+#include "catalog.h"
+#include "epoch.h"
+#include "sealed.h"
+#include "venturi/hash.h"
+
+struct part;
+
+struct part_options {
+    uint32_t partition;
+    struct vt_hash_key key;
+    const struct catalog *catalog; /* in force; NULL before the first catalog commit */
+    uint64_t dedup_ids_max;        /* size of the tag table, in ids */
+    uint64_t next_commit;          /* number and position that come next */
+    uint64_t next_position;
+    struct vt_bytes state; /* what part_save made at the last cut; empty for a new store */
+    uint32_t sealed_count;
+    struct sealed **sealed; /* this partition's segments, oldest first; the part takes references */
+};
+VT_MUST_CHECK vt_err part_open(const struct part_options *options, struct part **out_part);
+void part_free(struct part *part); /* NULL is allowed */
+
+struct commit_meta {
+    uint64_t number;
+    uint64_t first_position;
+    uint32_t event_count;
+    int64_t arrival_us;
+};
+VT_MUST_CHECK vt_err part_begin(struct part *part, const struct commit_meta *commit);
+
+/* The batch's events of this partition: `select` holds their indexes, ascending. Writes verdict and reason of those. */
+VT_MUST_CHECK vt_err part_apply(struct part *part, struct batch *batch, const uint32_t *select,
+                                uint32_t select_count);
+
+/* A whole frame came again: `count` events of the tenants' are duplicates. Per tenant name, from the core. */
+VT_MUST_CHECK vt_err part_count_resend(struct part *part, struct vt_str tenant, uint32_t count);
+
+/* Windows that end at or before `before_us` become final now. tenant "" is all of this partition's. */
+struct close_order {
+    struct vt_str tenant;
+    int64_t before_us;
+};
+VT_MUST_CHECK vt_err part_close_windows(struct part *part, const struct close_order *order);
+
+/* Which open exceptions: all of a tenant ("" all), of a reason (0 all), at one position (0 all), up to `position_max`. */
+struct settle_order {
+    struct vt_str tenant;
+    uint8_t reason;
+    bool conflicts; /* discard only: conflicts instead of exceptions */
+    uint64_t position;
+    uint64_t position_max;
+};
+VT_MUST_CHECK vt_err part_retry(struct part *part, const struct settle_order *order,
+                                uint32_t *out_settled);
+VT_MUST_CHECK vt_err part_discard(struct part *part, const struct settle_order *order,
+                                  uint32_t *out_settled);
+
+VT_MUST_CHECK vt_err part_end(struct part *part);
+
+/* Whether a tick would do anything at or after which arrival time; INT64_MAX where nothing is due. */
+int64_t part_due_us(const struct part *part);
+
+/* At a cut: freezes the epoch (a reference for the caller), serializes the part's own state as of the cut (malloc, the
+ * caller frees), and begins a new epoch under `catalog` (the same or the next). */
+VT_MUST_CHECK vt_err part_cut(struct part *part, const struct catalog *next_catalog,
+                              struct epoch **out_epoch, struct vt_bytes *out_state);
+
+/* The frozen epoch of `cut` is sealed as `sealed`: look there from now on. */
+VT_MUST_CHECK vt_err part_sealed(struct part *part, uint64_t cut, struct sealed *sealed);
+
+/* Counters of a tenant, or of everything. exceptions counts open and discarded ones. */
+struct tally {
+    uint64_t received;
+    uint64_t accepted;
+    uint64_t duplicates;
+    uint64_t conflicts;
+    uint64_t exceptions;
+    uint64_t by_reason[16];
+};
+
+/* A snapshot for readers, between commits. */
+struct part_snapshot {
+    uint32_t partition;
+    uint32_t mark_count; /* frozen epochs, oldest first, then the open one */
+    struct epoch_mark *marks;
+    uint32_t sealed_count; /* oldest first; references */
+    struct sealed **sealed;
+    struct tally tally; /* of the partition */
+    uint32_t
+        tenant_count; /* that were ever seen; names borrowed from catalog or "" for unknown ones */
+    struct vt_str *tenants;
+    struct tally *tenant_tallies;
+};
+VT_MUST_CHECK vt_err part_snapshot_take(struct part *part, bool want_tenants,
+                                        struct part_snapshot *out_snapshot);
+void part_snapshot_put(struct part_snapshot *snapshot);
+
+/* Ids that still fit the tag table. */
+uint64_t part_dedup_room(const struct part *part);
+uint64_t part_dedup_used(const struct part *part);

@@ -1,0 +1,130 @@
+/*
+ * sealed.h - a segment as the engine reads and writes it. seal_write turns a frozen epoch into the chunks of a
+ * segment; sealed_* reads them back: blocks of rows, rows by identity, cells, exceptions, feed.
+ *
+ * Rows stand by (tenant, type, position) in blocks of up to 64 Ki rows; strings as codes of one dictionary of the
+ * segment; the ids of rows with an identity only in the id run, in the order of K, with their row numbers. The
+ * segment holds the packed catalog under which its rows were judged (or the position of the one that does, where
+ * it is the same as an earlier segment's: the engine state has them all).
+ *
+ * Thread: seal_write on the sealer's; a sealed is immutable and read by any thread. References are atomic.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "cells.h"
+#include "epoch.h"
+#include "storage/storage.h"
+#include "venturi/hash.h"
+
+struct sealed;
+
+/* Writes and verifies the segment file of a frozen epoch at the path that the store gives it. Nothing in it depends
+ * on threads, batch sizes or time. */
+VT_MUST_CHECK vt_err seal_write(struct io *io, struct store *store, const struct epoch *epoch,
+                                struct store_segment *out_segment);
+
+/* `catalog` is the one that judged its rows (same packed bytes). One reference. */
+VT_MUST_CHECK vt_err sealed_open(struct io *io, const struct store_segment *segment,
+                                 const struct catalog *catalog, struct sealed **out_sealed);
+struct sealed *sealed_get(struct sealed *sealed);
+void sealed_put(struct sealed *sealed); /* NULL is allowed */
+
+const struct segment_id *sealed_id(const struct sealed *sealed);
+const struct catalog *sealed_catalog(const struct sealed *sealed);
+uint64_t sealed_row_count(const struct sealed *sealed);
+
+/* Blocks of rows; tenant and type by name, an empty view for all. Only the columns needed are read: `columns` NULL
+ * means all declared ones. */
+struct scan_options {
+    struct vt_str tenant;
+    struct vt_str type;
+    bool want_ids;
+    bool want_extra;
+    uint32_t column_count;
+    const struct vt_str *columns;
+    vt_err (*block)(void *context, const struct row_block *block);
+    void *context;
+};
+VT_MUST_CHECK vt_err sealed_scan(const struct sealed *sealed, const struct scan_options *options);
+
+/* Tags of all identities in the order of K, for filling the dedup table at a start. */
+VT_MUST_CHECK vt_err sealed_each_identity(const struct sealed *sealed,
+                                          void (*each)(void *context, const struct vt_hash128 *k),
+                                          void *context);
+uint64_t sealed_identity_count(const struct sealed *sealed);
+
+/* VT_NOT_FOUND, or the row as a block of one (memory from the arena) with its position. */
+VT_MUST_CHECK vt_err sealed_find(const struct sealed *sealed, const struct vt_hash128 *identity,
+                                 struct vt_str tenant, struct vt_str source,
+                                 const struct row_id *id, struct arena *arena,
+                                 struct row_block *out_row);
+
+/* Cells of the footer, in their order; names and dims by strings. */
+struct sealed_cell {
+    struct vt_str meter;
+    struct vt_str tenant;
+    int64_t window_start_us;
+    uint32_t dim_count;
+    const struct vt_str *dim_names;
+    const struct vt_str *dim_values;
+};
+struct cell_filter {
+    struct vt_str meter;  /* empty: all */
+    struct vt_str tenant; /* empty: all */
+    int64_t start_us;     /* windows that start in [start, end) */
+    int64_t end_us;
+};
+VT_MUST_CHECK vt_err sealed_each_cell(const struct sealed *sealed, const struct cell_filter *filter,
+                                      vt_err (*each)(void *context, const struct sealed_cell *cell,
+                                                     const struct cell_value *value),
+                                      void *context);
+/* Whether the footer has cells of this meter as `catalog` defines it (same type, aggregation, field, filter, window,
+ * and at least its dims): else a reader scans the rows. */
+bool sealed_has_cells(const struct sealed *sealed, const struct catalog *catalog, uint32_t meter);
+
+/* Exceptions and settles of this segment, in their order. */
+VT_MUST_CHECK vt_err sealed_each_exception(const struct sealed *sealed,
+                                           vt_err (*each)(void *context,
+                                                          const struct exception_entry *entry),
+                                           void *context);
+VT_MUST_CHECK vt_err sealed_each_settle(const struct sealed *sealed,
+                                        vt_err (*each)(void *context,
+                                                       const struct settle_entry *entry),
+                                        void *context);
+
+/* Feed entries by strings. `find` gives the last revision of each group of one window. */
+struct feed_row {
+    uint64_t number;
+    uint32_t partition;
+    uint32_t index; /* among the entries of (number, partition) */
+    struct vt_str meter;
+    struct vt_str tenant;
+    int64_t window_start_us;
+    uint32_t group_count;
+    const struct vt_str *group_names;
+    const struct vt_str *group_values;
+    uint32_t revision;
+    uint64_t position;
+    uint64_t count;
+    vt_i128 total;
+    vt_i128 difference;
+    uint32_t scale;
+    int64_t window_us;
+    bool closed;
+};
+VT_MUST_CHECK vt_err sealed_each_feed(const struct sealed *sealed, uint64_t number_from,
+                                      vt_err (*each)(void *context, const struct feed_row *row),
+                                      void *context);
+VT_MUST_CHECK vt_err sealed_find_feed(const struct sealed *sealed, struct vt_str meter,
+                                      struct vt_str tenant, int64_t window_start_us,
+                                      vt_err (*each)(void *context, const struct feed_row *row),
+                                      void *context);
+
+/* SHA-256 over the canonical form of each (tenant, type)'s rows in position order, as stored in the footer. */
+VT_MUST_CHECK vt_err sealed_each_content(const struct sealed *sealed,
+                                         vt_err (*each)(void *context, struct vt_str tenant,
+                                                        struct vt_str type, uint64_t rows,
+                                                        const uint8_t sha256[32]),
+                                         void *context);
