@@ -60,13 +60,13 @@ struct close_order {
 };
 VT_MUST_CHECK vt_err part_close_windows(struct part *part, const struct close_order *order);
 
-/* Which open exceptions: all of a tenant ("" all), of a reason (0 all), at one position (0 all), up to `position_max`. */
+/* Exceptions to judge again or to give up, by their positions. Those that are not this partition's, or not open any
+ * more, are passed over. A retried exception that becomes a row takes position first_position + its place in the list,
+ * so that known-at has it from its retry on; it is not received again. Conflicts can only be discarded. */
 struct settle_order {
-    struct vt_str tenant;
-    uint8_t reason;
-    bool conflicts; /* discard only: conflicts instead of exceptions */
-    uint64_t position;
-    uint64_t position_max;
+    const le64 *positions;
+    uint32_t count;
+    uint64_t first_position;
 };
 VT_MUST_CHECK vt_err part_retry(struct part *part, const struct settle_order *order,
                                 uint32_t *out_settled);
