@@ -29,8 +29,8 @@ foreach(source ${bench_sources})
   cmake_path(GET source STEM name)
   add_executable(${name} ${source})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
-  target_compile_options(
-    ${name} PRIVATE "SHELL:-iquote ${CMAKE_SOURCE_DIR}/storage" "SHELL:-iquote ${CMAKE_SOURCE_DIR}/engine"
-                    "SHELL:-iquote ${CMAKE_SOURCE_DIR}/net")
+  foreach(path storage engine net)
+    target_compile_options(${name} PRIVATE "SHELL:-iquote ${CMAKE_SOURCE_DIR}/${path}")
+  endforeach()
   target_link_libraries(${name} PRIVATE vt_tools)
 endforeach()

@@ -1,4 +1,4 @@
-# Tests are found by folder; the folder is the ctest label and the start of the name ("unit/test_crc").
+# Tests are found by folder, which is the ctest label and the start of the name ("unit/test_crc").
 #   unit/test_*.c       one Criterion executable each
 #   thread/*.c sim/*.c  plain programs: exit 0 passed, 1 failed, 77 skipped
 #   prop/*.c            programs that the scripts of prop/ run; not tests by themselves
@@ -20,12 +20,14 @@ set(test_environment
     UBSAN_OPTIONS=print_stacktrace=1
     TSAN_OPTIONS=second_deadlock_stack=1)
 
+set(sanitizer_output "ERROR: [A-Za-z]+Sanitizer" "WARNING: ThreadSanitizer" "runtime error:")
+
 function(venturi_test_properties test label seconds)
   # Criterion exits 0 although LeakSanitizer printed a leak, so the output decides as well.
   set_tests_properties(
     ${test} PROPERTIES LABELS ${label} TIMEOUT ${seconds} SKIP_RETURN_CODE 77
                        ENVIRONMENT "${test_environment}"
-                       FAIL_REGULAR_EXPRESSION "ERROR: [A-Za-z]+Sanitizer;WARNING: ThreadSanitizer;runtime error:")
+                       FAIL_REGULAR_EXPRESSION "${sanitizer_output}")
 endfunction()
 
 # venturi_test_program(source): an executable that may include headers of every floor.
@@ -34,7 +36,8 @@ function(venturi_test_program source)
   cmake_path(GET source PARENT_PATH folder)
   cmake_path(GET folder FILENAME label)
   add_executable(${name} ${source})
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/${label})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY
+                                           ${CMAKE_BINARY_DIR}/tests/${label})
   foreach(path tests/${label} tests/support storage engine net net/client tools/common)
     target_compile_options(${name} PRIVATE "SHELL:-iquote ${CMAKE_SOURCE_DIR}/${path}")
   endforeach()
@@ -91,8 +94,8 @@ foreach(label lint e2e crash prop)
 endforeach()
 
 add_custom_target(check COMMAND ctest --output-on-failure -j2 -L "unit|lint" USES_TERMINAL)
-add_custom_target(format COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/lint/format.py --write
-                  USES_TERMINAL)
+set(lint ${CMAKE_SOURCE_DIR}/tests/lint)
+add_custom_target(format COMMAND ${Python3_EXECUTABLE} ${lint}/format.py --write USES_TERMINAL)
 add_custom_target(tidy COMMAND ${CMAKE_COMMAND} -E env VENTURI_BUILD=${CMAKE_BINARY_DIR}
-                  ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/lint/tidy.py USES_TERMINAL)
+                               ${Python3_EXECUTABLE} ${lint}/tidy.py USES_TERMINAL)
 add_custom_target(check-all COMMAND ${CMAKE_SOURCE_DIR}/tools/test.sh USES_TERMINAL)
