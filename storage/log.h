@@ -105,6 +105,9 @@ struct log_buffer *log_buffer_get(struct log *log);
 VT_MUST_CHECK vt_err log_buffer_add(struct log_buffer *buffer, const struct log_record *record,
                                     uint8_t **out_payload);
 
+/* Takes the last added record out again: its payload turned out to be refused. */
+void log_buffer_undo(struct log_buffer *buffer);
+
 uint32_t log_buffer_bytes(const struct log_buffer *buffer);
 uint32_t log_buffer_record_count(const struct log_buffer *buffer);
 
