@@ -55,15 +55,18 @@ def key_of(root, name, flags, names):
     return digest.hexdigest()
 
 
-def problem_of(root, name, flags, mark):
+def problems_of(root, name, flags, mark):
+    """The errors in one file and the headers below it, each one line."""
     if mark.exists():
-        return None
+        return []
     result = subprocess.run(["clang-tidy", "--quiet", name, "--", *flags], cwd=root,
                             capture_output=True, text=True)
-    if result.returncode != 0:
-        return result.stdout.rstrip() or result.stderr.rstrip()
-    mark.touch()
-    return None
+    if result.returncode == 0:
+        mark.touch()
+        return []
+    here = str(root.resolve()) + "/"
+    lines = [line.replace(here, "") for line in result.stdout.splitlines()]
+    return [line for line in lines if ": error: " in line] or lines + [result.stderr]
 
 
 def check(root):
@@ -74,8 +77,9 @@ def check(root):
     work = [(name, flags, marks / key_of(root, name, flags, names))
             for name, flags in jobs(root, build)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(lambda job: problem_of(root, *job), work))
-    return [problem for problem in found if problem]
+        found = list(pool.map(lambda job: problems_of(root, *job), work))
+    # A header's fault shows in every file that includes it and is told once.
+    return sorted({problem for problems in found for problem in problems})
 
 
 if __name__ == "__main__":
