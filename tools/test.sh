@@ -140,7 +140,9 @@ stage_lint() {
     step "dev configure" cmake --preset dev && ctest_run dev lint
 }
 
-stage_unit() { step "dev build for unit tests" configure_and_build dev && ctest_run dev "unit|sim"; }
+stage_unit() {
+    step "dev build for unit tests" configure_and_build dev && ctest_run dev "unit|sim"
+}
 
 stage_asan() { step "asan build" configure_and_build asan && ctest_run asan "unit|sim"; }
 
