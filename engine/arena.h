@@ -1,6 +1,6 @@
 /*
- * arena.h - memory that is given back all at once. Pieces are aligned to 16 bytes. In sanitizer builds
- * each piece is a malloc of its own, so that an overrun is seen.
+ * arena.h - memory that is given back all at once. Pieces are aligned to 16 bytes. In sanitizer
+ * builds each piece is a malloc of its own, so that an overrun is seen.
  *
  * Life:   arena_init, alloc*, arena_reset (keeps one block), arena_deinit.
  * Thread: one at a time.

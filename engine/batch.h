@@ -1,15 +1,15 @@
 /*
- * batch.h - a batch as the engine reads it: one frame's events as columns, validated against a catalog,
- * with the partition of each event. Made at the door from the bytes in the commit buffer, into which its
- * strings and ids point; made again, alike, when the log is replayed.
+ * batch.h - a batch as the engine reads it: one frame's events as columns, validated against a
+ * catalog, with the partition of each event. Made at the door from the bytes in the commit buffer,
+ * into which its strings and ids point; made again, alike, when the log is replayed.
  *
  * A structural error (not the format of wire.h, a bound exceeded) refuses the whole frame with an
- * error that says where ("event 17: map: key is no string"); an event that is merely wrong becomes an
- * exception with its reason. Validation is that of SEMANTICS.md but for late_beyond_horizon and
+ * error that says where ("event 17: map: key is no string"); an event that is merely wrong becomes
+ * an exception with its reason. Validation is that of SEMANTICS.md but for late_beyond_horizon and
  * future_event, which need the commit's arrival time (part.c).
  *
- * Thread: made by the front thread; then `verdict`, `reason` of an event are written by the owner of its
- * partition only, until the batch's commit is done.
+ * Thread: made by the front thread; then `verdict`, `reason` of an event are written by the owner
+ * of its partition only, until the batch's commit is done.
  */
 #pragma once
 
@@ -49,9 +49,9 @@ struct batch {
     struct row_id *id;
     uint32_t *tenant_name; /* code; "" where it is no string */
 
-    /* Column s of event e: its value in slot s of its own type. Columns of strings and of decimals are
-     * separate arrays because types may differ within a batch of rows: strings[s] and decimals[s] are NULL
-     * where no type in the batch has such a field at slot s. */
+    /* Column s of event e: its value in slot s of its own type. Columns of strings and of decimals
+     * are separate arrays because types may differ within a batch of rows: strings[s] and
+     * decimals[s] are NULL where no type in the batch has such a field at slot s. */
     uint32_t slot_count;
     uint32_t **string_code;    /* [slot][event] */
     int64_t **decimal_value;   /* [slot][event] */
@@ -60,8 +60,8 @@ struct batch {
     uint32_t string_count; /* string 0 is "" */
     struct vt_str *strings;
 
-    /* What the catalog does not declare: a msgpack map {"props": {...}, "trace_id": any, other keys}, with
-     * only what is there; empty where nothing is. NULL where no event has any. */
+    /* What the catalog does not declare: a msgpack map {"props": {...}, "trace_id": any, other
+     * keys}, with only what is there; empty where nothing is. NULL where no event has any. */
     struct vt_bytes *extra;
     struct vt_bytes *row; /* rows: the event's own map in the payload; NULL for columns */
 
@@ -77,13 +77,15 @@ struct batch_options {
     uint64_t sequence;      /* of the first event */
 };
 
-/* All memory comes from the arena; the payload must outlive the batch. Validates structure, then events. */
+/* All memory comes from the arena; the payload must outlive the batch. Validates structure, then
+ * events. */
 VT_MUST_CHECK vt_err batch_decode(struct arena *arena, const struct batch_options *options,
                                   uint8_t frame_type, uint32_t event_count, struct vt_bytes payload,
                                   struct batch **out_batch);
 
-/* Event `index` as one msgpack map in the form of BATCH_ROWS, whatever form it came in: what an exception
- * keeps. From the arena where it must be made. A session's event gets its generated id and source. */
+/* Event `index` as one msgpack map in the form of BATCH_ROWS, whatever form it came in: what an
+ * exception keeps. From the arena where it must be made. A session's event gets its generated id
+ * and source. */
 VT_MUST_CHECK vt_err batch_raw(struct arena *arena, const struct batch *batch, uint32_t index,
                                struct vt_bytes *out_raw);
 
@@ -91,7 +93,7 @@ VT_MUST_CHECK vt_err batch_raw(struct arena *arena, const struct batch *batch, u
 uint32_t batch_partition(const struct vt_hash_key *key, uint32_t partition_count,
                          struct vt_str tenant);
 
-/* K of (tenant, source, id): what the dedup index is keyed by. Equal identities give equal hashes whatever
- * form the id came in. */
+/* K of (tenant, source, id): what the dedup index is keyed by. Equal identities give equal hashes
+ * whatever form the id came in. */
 struct vt_hash128 batch_identity(const struct vt_hash_key *key, struct vt_str tenant,
                                  struct vt_str source, const struct row_id *id);

@@ -1,7 +1,7 @@
 /*
  * block.h - accepted rows of one tenant and one type, by column: what a scan hands to its consumers
- * (windows, rating, digest, sealing). Rows stand in the order of their positions. The same shape comes
- * from a sealed segment and from memory that is not sealed yet.
+ * (windows, rating, digest, sealing). Rows stand in the order of their positions. The same shape
+ * comes from a sealed segment and from memory that is not sealed yet.
  *
  * Columns have names, not slots: the catalog that rates may be another than the one that judged.
  *
@@ -16,8 +16,8 @@
 #include "catalog.h"
 #include "venturi/bytes.h"
 
-/* Ids are kept as text, as the 16 bytes of a UUID whose canonical lower-case text is the id, or as the
- * number of a producer session's event, whose id is "EPOCH-SEQUENCE", 20 digits each. */
+/* Ids are kept as text, as the 16 bytes of a UUID whose canonical lower-case text is the id, or as
+ * the number of a producer session's event, whose id is "EPOCH-SEQUENCE", 20 digits each. */
 enum row_id_kind { ROW_ID_TEXT = 0, ROW_ID_UUID = 1, ROW_ID_SEQUENCE = 2 };
 
 #define ROW_ID_TEXT_BYTES 1024 /* of the longest text */

@@ -1,10 +1,12 @@
 /*
- * catalog.h - a catalog, validated whole and immutable: event types, meters, tenants, plans, contracts.
- * What it must be is said in docs/SEMANTICS.md; a refusal names the JSON path of the first problem in
- * vt_err_last(), for example "$.plans[1].charges[0].tiers[2].price: not a decimal string: 0.1".
+ * catalog.h - a catalog, validated whole and immutable: event types, meters, tenants, plans,
+ * contracts. What it must be is said in docs/SEMANTICS.md; a refusal names the JSON path of the
+ * first problem in vt_err_last(), for example "$.plans[1].charges[0].tiers[2].price: not a decimal
+ * string: 0.1".
  *
- * Beyond the oracle's catalog a meter may say "grace" and an event type "late_limit" and "future_limit":
- * an integer and one of s, m, h, d ("90s", "48h"); grace is 0s where nothing is said, the limits are off.
+ * Beyond the oracle's catalog a meter may say "grace" and an event type "late_limit" and
+ * "future_limit": an integer and one of s, m, h, d ("90s", "48h"); grace is 0s where nothing is
+ * said, the limits are off.
  *
  * Life:   catalog_load, then read by any thread, catalog_free.
  * Memory: one arena; every pointer lives as long as the catalog.
@@ -59,8 +61,8 @@ struct catalog_type {
     int64_t future_limit_us;            /* 0: off */
 };
 
-/* An event passes where for each term its value of `dim` ("" where its type has no such field) is one
- * of `values`. No terms: everything passes. Values are sorted by bytes and distinct. */
+/* An event passes where for each term its value of `dim` ("" where its type has no such field) is
+ * one of `values`. No terms: everything passes. Values are sorted by bytes and distinct. */
 struct filter_term {
     struct vt_str dim;
     uint32_t value_count;
@@ -200,8 +202,8 @@ struct catalog {
     struct catalog_index *index; /* private: names to numbers */
 };
 
-/* Where the bytes of a zone's TZif file come from: the engine opens no file. The bytes stay valid until
- * catalog_load returns. VT_NOT_FOUND: no such zone. */
+/* Where the bytes of a zone's TZif file come from: the engine opens no file. The bytes stay valid
+ * until catalog_load returns. VT_NOT_FOUND: no such zone. */
 struct catalog_zones {
     vt_err (*read)(void *context, struct vt_str name, struct vt_bytes *out_tzif);
     void *context;
@@ -211,8 +213,8 @@ VT_MUST_CHECK vt_err catalog_load(struct vt_str text, const struct catalog_zones
                                   struct catalog **out_catalog);
 void catalog_free(struct catalog *catalog); /* NULL is allowed */
 
-/* VT_OK where `next` only adds to `base`: types may gain optional fields, everything that base has stands
- * in next unchanged and at the same place. */
+/* VT_OK where `next` only adds to `base`: types may gain optional fields, everything that base has
+ * stands in next unchanged and at the same place. */
 VT_MUST_CHECK vt_err catalog_check_extension(const struct catalog *base,
                                              const struct catalog *next);
 
@@ -225,8 +227,8 @@ uint32_t catalog_type_slot(const struct catalog_type *type, struct vt_str field)
 /* `value` is the event's value of each term's dim, in the order of terms. */
 bool filter_term_accepts(const struct filter_term *term, struct vt_str value);
 
-/* The catalog commit: text and the TZif bytes of every zone that it names, so that a replay has the very
- * transitions of the day. catalog_unpack needs no zone source. The caller frees *out_bytes. */
+/* The catalog commit: text and the TZif bytes of every zone that it names, so that a replay has the
+ * very transitions of the day. catalog_unpack needs no zone source. The caller frees *out_bytes. */
 VT_MUST_CHECK vt_err catalog_pack(const struct catalog *catalog, uint8_t **out_bytes,
                                   uint64_t *out_size);
 VT_MUST_CHECK vt_err catalog_unpack(struct vt_bytes packed, struct catalog **out_catalog);

@@ -1,7 +1,7 @@
 /*
- * cells.h - partial aggregates: one cell for each (meter, tenant, window, values of the meter's dim_slots). The
- * delta of an epoch is a table of them; frozen, it is the footer of a segment. Cells of one key from several
- * places fold into one value, in any order.
+ * cells.h - partial aggregates: one cell for each (meter, tenant, window, values of the meter's
+ * dim_slots). The delta of an epoch is a table of them; frozen, it is the footer of a segment.
+ * Cells of one key from several places fold into one value, in any order.
  *
  * Life:   cells_open, cells_add_row*, read, cells_close.
  * Thread: one at a time; read-only after the freeze by any.
@@ -63,8 +63,9 @@ VT_MUST_CHECK vt_err cells_open(const struct catalog *catalog, struct dict *dict
                                 struct cells **out_cells);
 void cells_close(struct cells *cells);
 
-/* An accepted row, as it was appended: columns by slot. Adds it to the cells of every meter of its type that it
- * is usage of; `touched` is called once per meter with the cell's key (for the window states), may be NULL. */
+/* An accepted row, as it was appended: columns by slot. Adds it to the cells of every meter of its
+ * type that it is usage of; `touched` is called once per meter with the cell's key (for the window
+ * states), may be NULL. */
 struct cell_row {
     uint32_t tenant;
     uint32_t type;
@@ -83,16 +84,16 @@ struct cell_touch {
 VT_MUST_CHECK vt_err cells_add_row(struct cells *cells, const struct cell_row *row,
                                    const struct cell_touch *touch);
 
-/* All rows of a block into the cells of a catalog that may be another one (columns bound by name; codes of the
- * block are translated into the cells' own dictionary). For scans: windows of the open epoch, new meters over
- * history. `meter` or CATALOG_NONE for all. */
+/* All rows of a block into the cells of a catalog that may be another one (columns bound by name;
+ * codes of the block are translated into the cells' own dictionary). For scans: windows of the open
+ * epoch, new meters over history. `meter` or CATALOG_NONE for all. */
 VT_MUST_CHECK vt_err cells_add_block(struct cells *cells, uint32_t meter,
                                      const struct row_block *block);
 
 uint64_t cells_count(const struct cells *cells);
 
-/* Cells ordered by (tenant, meter, window start, strings of dims): the order in the footer. The value's strings and
- * ids are borrowed from the cells and their dictionary. */
+/* Cells ordered by (tenant, meter, window start, strings of dims): the order in the footer. The
+ * value's strings and ids are borrowed from the cells and their dictionary. */
 VT_MUST_CHECK vt_err cells_each(const struct cells *cells,
                                 vt_err (*each)(void *context, const struct cell_key *key,
                                                const struct cell_value *value),

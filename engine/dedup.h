@@ -1,10 +1,12 @@
 /*
- * dedup.h - the tag table of one partition: a 16-bit tag for every retained id, in 64-byte lines of 32, chosen by the
- * high bits of K. It answers "never seen" exactly and "maybe" otherwise; a maybe is confirmed elsewhere.
+ * dedup.h - the tag table of one partition: a 16-bit tag for every retained id, in 64-byte lines of
+ * 32, chosen by the high bits of K. It answers "never seen" exactly and "maybe" otherwise; a maybe
+ * is confirmed elsewhere.
  *
  * A line that is full spills to the next one; load is at most 0.75. 2.67 bytes an id at that load.
  *
- * Memory: all at open (huge pages advised). Nothing is ever forgotten; VT_DEDUP_FULL when the budget is used up.
+ * Memory: all at open (huge pages advised). Nothing is ever forgotten; VT_DEDUP_FULL when the
+ *         budget is used up.
  * Thread: the owner's; dedup_used and dedup_capacity any.
  */
 #pragma once

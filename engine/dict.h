@@ -1,6 +1,6 @@
 /*
- * dict.h - strings to codes and back. Code 0 is "". Append-only: strings stand in chunks that never move, so a
- * reader may look at codes below a count that it took at a commit boundary.
+ * dict.h - strings to codes and back. Code 0 is "". Append-only: strings stand in chunks that never
+ * move, so a reader may look at codes below a count that it took at a commit boundary.
  *
  * Thread: the owner adds; readers read below their count.
  */

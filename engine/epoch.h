@@ -1,15 +1,17 @@
 /*
- * epoch.h - what one partition took in since the last cut, in memory: rows by type, a dictionary, cells, the
- * exception queue's new entries, feed entries. At a cut it is frozen and a new one begins; the sealer turns the
- * frozen one into a segment.
+ * epoch.h - what one partition took in since the last cut, in memory: rows by type, a dictionary,
+ * cells, the exception queue's new entries, feed entries. At a cut it is frozen and a new one
+ * begins; the sealer turns the frozen one into a segment.
  *
- * Everything a reader needs is append-only in chunks that never move: a reader takes the counts at a commit
- * boundary (struct epoch_mark) and then reads below them while the owner goes on. The cells are the owner's
- * alone until the freeze; readers that need values of an open epoch aggregate its rows.
+ * Everything a reader needs is append-only in chunks that never move: a reader takes the counts at
+ * a commit boundary (struct epoch_mark) and then reads below them while the owner goes on. The
+ * cells are the owner's alone until the freeze; readers that need values of an open epoch aggregate
+ * its rows.
  *
  * All rows of an epoch were judged under one catalog: a catalog commit is a cut.
  *
- * Life:   epoch_open (one reference), append by the owner, epoch_freeze, epoch_put by whoever holds one.
+ * Life:   epoch_open (one reference), append by the owner, epoch_freeze, epoch_put by whoever holds
+ *         one.
  * Thread: owner; after the freeze any. References are atomic.
  */
 #pragma once
@@ -153,8 +155,9 @@ const struct exception_entry *epoch_exception_at(const struct epoch *epoch, uint
 const struct settle_entry *epoch_settle_at(const struct epoch *epoch, uint32_t index);
 const struct feed_entry *epoch_feed_at(const struct epoch *epoch, uint32_t index);
 
-/* Rows of the mark, clustered by (tenant, type) in position order, by a stable count into place. `tenant` and
- * `type` are indexes in the epoch's catalog, or CATALOG_NONE for all. The sink borrows the block. */
+/* Rows of the mark, clustered by (tenant, type) in position order, by a stable count into place.
+ * `tenant` and `type` are indexes in the epoch's catalog, or CATALOG_NONE for all. The sink borrows
+ * the block. */
 struct epoch_scan {
     uint32_t tenant;
     uint32_t type;

@@ -1,8 +1,9 @@
 /*
- * json_out.h - JSON text for answers: one object a line, keys in the order in which the oracle prints them.
- * Strings are escaped as RFC 8259 asks and no further (UTF-8 stays as it is).
+ * json_out.h - JSON text for answers: one object a line, keys in the order in which the oracle
+ * prints them. Strings are escaped as RFC 8259 asks and no further (UTF-8 stays as it is).
  *
- * Life:   json_out_init, put*, json_out_deinit. The buffer grows; the first failure sticks in `err`.
+ * Life:   json_out_init, put*, json_out_deinit. The buffer grows; the first failure sticks in
+ *         `err`.
  * Thread: one at a time.
  */
 #pragma once

@@ -1,12 +1,14 @@
 /*
- * part.h - a partition: the state of some tenants, and the only code that changes it. One thread owns it; there are
- * no locks. Everything it does is a function of the order of commits.
+ * part.h - a partition: the state of some tenants, and the only code that changes it. One thread
+ * owns it; there are no locks. Everything it does is a function of the order of commits.
  *
- * Per commit: part_begin (arrival: runs the tick where this commit is the first of a second), then the records in
- * order (part_apply for a batch, part_close, part_retry, part_discard), then part_end.
+ * Per commit: part_begin (arrival: runs the tick where this commit is the first of a second), then
+ * the records in order (part_apply for a batch, part_close, part_retry, part_discard), then
+ * part_end.
  *
- * Exactly once: an identity not in the tag table is new, exactly. A tag is a candidate, confirmed in this epoch, in
- * frozen epochs, in the id runs of segments, newest first; then content is compared: duplicate or conflict.
+ * Exactly once: an identity not in the tag table is new, exactly. A tag is a candidate, confirmed
+ * in this epoch, in frozen epochs, in the id runs of segments, newest first; then content is
+ * compared: duplicate or conflict.
  *
  * Life:   part_open (with the state of the last seal and the segments), commits, part_close_all.
  * Thread: the owner's, but part_dedup_room, which any thread may ask.
@@ -46,23 +48,27 @@ struct commit_meta {
 };
 VT_MUST_CHECK vt_err part_begin(struct part *part, const struct commit_meta *commit);
 
-/* The batch's events of this partition: `select` holds their indexes, ascending. Writes verdict and reason of those. */
+/* The batch's events of this partition: `select` holds their indexes, ascending. Writes verdict and
+ * reason of those. */
 VT_MUST_CHECK vt_err part_apply(struct part *part, struct batch *batch, const uint32_t *select,
                                 uint32_t select_count);
 
-/* A whole frame came again: `count` events of the tenants' are duplicates. Per tenant name, from the core. */
+/* A whole frame came again: `count` events of the tenants' are duplicates. Per tenant name, from
+ * the core. */
 VT_MUST_CHECK vt_err part_count_resend(struct part *part, struct vt_str tenant, uint32_t count);
 
-/* Windows that end at or before `before_us` become final now. tenant "" is all of this partition's. */
+/* Windows that end at or before `before_us` become final now. tenant "" is all of this
+ * partition's. */
 struct close_order {
     struct vt_str tenant;
     int64_t before_us;
 };
 VT_MUST_CHECK vt_err part_close_windows(struct part *part, const struct close_order *order);
 
-/* Exceptions to judge again or to give up, by their positions. Those that are not this partition's, or not open any
- * more, are passed over. A retried exception that becomes a row takes position first_position + its place in the list,
- * so that known-at has it from its retry on; it is not received again. Conflicts can only be discarded. */
+/* Exceptions to judge again or to give up, by their positions. Those that are not this partition's,
+ * or not open any more, are passed over. A retried exception that becomes a row takes position
+ * first_position + its place in the list, so that known-at has it from its retry on; it is not
+ * received again. Conflicts can only be discarded. */
 struct settle_order {
     const le64 *positions;
     uint32_t count;
@@ -75,11 +81,13 @@ VT_MUST_CHECK vt_err part_discard(struct part *part, const struct settle_order *
 
 VT_MUST_CHECK vt_err part_end(struct part *part);
 
-/* Whether a tick would do anything at or after which arrival time; INT64_MAX where nothing is due. */
+/* Whether a tick would do anything at or after which arrival time; INT64_MAX where nothing is
+ * due. */
 int64_t part_due_us(const struct part *part);
 
-/* At a cut: freezes the epoch (a reference for the caller), serializes the part's own state as of the cut (malloc, the
- * caller frees), and begins a new epoch under `catalog` (the same or the next). */
+/* At a cut: freezes the epoch (a reference for the caller), serializes the part's own state as of
+ * the cut (malloc, the caller frees), and begins a new epoch under `catalog` (the same or the
+ * next). */
 VT_MUST_CHECK vt_err part_cut(struct part *part, const struct catalog *next_catalog,
                               struct epoch **out_epoch, struct vt_bytes *out_state);
 

@@ -1,12 +1,13 @@
 /*
- * rating.h - lines from usage: a pure function of (catalog, accepted rows of one tenant). Live lines, replay,
- * re-rating and what-if call this same code. Exact rationals (GMP) at the line, 128-bit integers below.
+ * rating.h - lines from usage: a pure function of (catalog, accepted rows of one tenant). Live
+ * lines, replay, re-rating and what-if call this same code. Exact rationals (GMP) at the line,
+ * 128-bit integers below.
  *
  * The rows may come in any order and any cut into blocks; the result does not depend on it.
  *
  * Life:   rater_open, rater_add any number of times, rater_finish once, rater_close.
- * Memory: grows with (interval, row, group) combinations in use; with the events themselves only for
- *         `percentage` charges and with distinct values for `unique`.
+ * Memory: grows with (interval, row, group) combinations in use; with the events themselves only
+ *         for `percentage` charges and with distinct values for `unique`.
  * Thread: one a rater; several raters may run at once on one catalog.
  */
 #pragma once
@@ -29,8 +30,8 @@ struct rater_options {
     int64_t end_us;
 };
 
-/* One line, as texts that live for the call of the sink. Identity: contract, period start, charge, kind, row,
- * group, from, to, contract version, plan version. */
+/* One line, as texts that live for the call of the sink. Identity: contract, period start, charge,
+ * kind, row, group, from, to, contract version, plan version. */
 struct rated_line {
     struct vt_str tenant;
     struct vt_str contract;
@@ -72,10 +73,10 @@ struct rating_sink {
 
 VT_MUST_CHECK vt_err rater_open(const struct rater_options *options, struct rater **out_rater);
 
-/* Rows of the rater's tenant; ids are needed where rater_needs_ids says so. Types and fields are bound by
- * name; fields that the judging catalog did not declare are read from `extra` where it is there. A row that
- * this catalog could not take (a decimal that is missing or does not fit) is VT_INVALID with its position as
- * detail. */
+/* Rows of the rater's tenant; ids are needed where rater_needs_ids says so. Types and fields are
+ * bound by name; fields that the judging catalog did not declare are read from `extra` where it is
+ * there. A row that this catalog could not take (a decimal that is missing or does not fit) is
+ * VT_INVALID with its position as detail. */
 VT_MUST_CHECK vt_err rater_add(struct rater *rater, const struct row_block *block);
 bool rater_needs_ids(const struct rater *rater);
 
@@ -83,8 +84,8 @@ bool rater_needs_ids(const struct rater *rater);
 VT_MUST_CHECK vt_err rater_finish(struct rater *rater, const struct rating_sink *sink);
 void rater_close(struct rater *rater); /* NULL is allowed */
 
-/* The adjustments between two sets of lines of one tenant. Lines are collected by line_set_add (a copy),
- * compared by identity, a missing one counts as 0; zero differences are not emitted. */
+/* The adjustments between two sets of lines of one tenant. Lines are collected by line_set_add (a
+ * copy), compared by identity, a missing one counts as 0; zero differences are not emitted. */
 struct line_set;
 VT_MUST_CHECK vt_err line_set_open(struct line_set **out_set);
 VT_MUST_CHECK vt_err line_set_add(struct line_set *set, const struct rated_line *line);

@@ -1,13 +1,16 @@
 /*
- * sealed.h - a segment as the engine reads and writes it. seal_write turns a frozen epoch into the chunks of a
- * segment; sealed_* reads them back: blocks of rows, rows by identity, cells, exceptions, feed.
+ * sealed.h - a segment as the engine reads and writes it. seal_write turns a frozen epoch into the
+ * chunks of a segment; sealed_* reads them back: blocks of rows, rows by identity, cells,
+ * exceptions, feed.
  *
- * Rows stand by (tenant, type, position) in blocks of up to 64 Ki rows; strings as codes of one dictionary of the
- * segment; the ids of rows with an identity only in the id run, in the order of K, with their row numbers. The
- * segment holds the packed catalog under which its rows were judged (or the position of the one that does, where
- * it is the same as an earlier segment's: the engine state has them all).
+ * Rows stand by (tenant, type, position) in blocks of up to 64 Ki rows; strings as codes of one
+ * dictionary of the segment; the ids of rows with an identity only in the id run, in the order of
+ * K, with their row numbers. The segment holds the packed catalog under which its rows were judged
+ * (or the position of the one that does, where it is the same as an earlier segment's: the engine
+ * state has them all).
  *
- * Thread: seal_write on the sealer's; a sealed is immutable and read by any thread. References are atomic.
+ * Thread: seal_write on the sealer's; a sealed is immutable and read by any thread. References are
+ *         atomic.
  */
 #pragma once
 
@@ -20,8 +23,8 @@
 
 struct sealed;
 
-/* Writes and verifies the segment file of a frozen epoch at the path that the store gives it. Nothing in it depends
- * on threads, batch sizes or time. */
+/* Writes and verifies the segment file of a frozen epoch at the path that the store gives it.
+ * Nothing in it depends on threads, batch sizes or time. */
 VT_MUST_CHECK vt_err seal_write(struct io *io, struct store *store, const struct epoch *epoch,
                                 struct store_segment *out_segment);
 
@@ -35,8 +38,8 @@ const struct segment_id *sealed_id(const struct sealed *sealed);
 const struct catalog *sealed_catalog(const struct sealed *sealed);
 uint64_t sealed_row_count(const struct sealed *sealed);
 
-/* Blocks of rows; tenant and type by name, an empty view for all. Only the columns needed are read: `columns` NULL
- * means all declared ones. */
+/* Blocks of rows; tenant and type by name, an empty view for all. Only the columns needed are read:
+ * `columns` NULL means all declared ones. */
 struct scan_options {
     struct vt_str tenant;
     struct vt_str type;
@@ -80,8 +83,8 @@ VT_MUST_CHECK vt_err sealed_each_cell(const struct sealed *sealed, const struct 
                                       vt_err (*each)(void *context, const struct sealed_cell *cell,
                                                      const struct cell_value *value),
                                       void *context);
-/* Whether the footer has cells of this meter as `catalog` defines it (same type, aggregation, field, filter, window,
- * and at least its dims): else a reader scans the rows. */
+/* Whether the footer has cells of this meter as `catalog` defines it (same type, aggregation,
+ * field, filter, window, and at least its dims): else a reader scans the rows. */
 bool sealed_has_cells(const struct sealed *sealed, const struct catalog *catalog, uint32_t meter);
 
 /* Exceptions and settles of this segment, in their order. */
@@ -122,7 +125,8 @@ VT_MUST_CHECK vt_err sealed_find_feed(const struct sealed *sealed, struct vt_str
                                       vt_err (*each)(void *context, const struct feed_row *row),
                                       void *context);
 
-/* SHA-256 over the canonical form of each (tenant, type)'s rows in position order, as stored in the footer. */
+/* SHA-256 over the canonical form of each (tenant, type)'s rows in position order, as stored in the
+ * footer. */
 VT_MUST_CHECK vt_err sealed_each_content(const struct sealed *sealed,
                                          vt_err (*each)(void *context, struct vt_str tenant,
                                                         struct vt_str type, uint64_t rows,

@@ -1,6 +1,6 @@
 /*
- * view.h - the state of the store at one position, for readers. No query runs on a worker: a view holds references to
- * segments and epochs, and everything below is computed on the reader's thread.
+ * view.h - the state of the store at one position, for readers. No query runs on a worker: a view
+ * holds references to segments and epochs, and everything below is computed on the reader's thread.
  *
  * Life:   core_view gives one; view_put.
  * Thread: one reader at a time; several views may live at once.
@@ -25,10 +25,12 @@ struct view {
 };
 void view_put(struct view *view); /* releases what it holds, not the struct */
 
-/* All accepted rows, segment by segment and epoch by epoch of the partitions that the tenant may live in. */
+/* All accepted rows, segment by segment and epoch by epoch of the partitions that the tenant may
+ * live in. */
 VT_MUST_CHECK vt_err view_scan(const struct view *view, const struct scan_options *options);
 
-/* Answers as JSON Lines into `out`, each handed to `flush` when it has grown beyond some 64 KiB (and at the end). */
+/* Answers as JSON Lines into `out`, each handed to `flush` when it has grown beyond some 64 KiB
+ * (and at the end). */
 struct view_sink {
     vt_err (*flush)(void *context, struct json_out *out); /* takes the bytes, resets `out` */
     void *context;
@@ -52,7 +54,8 @@ struct lines_query {
     int64_t end_us;
     uint32_t threads; /* 0 or 1: the caller's only */
 };
-/* Sorted by tenant key, then as the rater sorts. `rows` (NULL allowed) gets the number of rows read. */
+/* Sorted by tenant key, then as the rater sorts. `rows` (NULL allowed) gets the number of rows
+ * read. */
 VT_MUST_CHECK vt_err view_lines(const struct view *view, const struct lines_query *query,
                                 const struct view_sink *sink, uint64_t *out_rows);
 VT_MUST_CHECK vt_err view_unrated(const struct view *view, const struct lines_query *query,
@@ -62,7 +65,8 @@ VT_MUST_CHECK vt_err view_adjustments(const struct view *view, const struct line
                                       const struct catalog *against, const struct view_sink *sink,
                                       uint64_t *out_rows);
 
-/* The oracle's summary object, one line. With `by_tenant` a second key "tenants" with a row each. */
+/* The oracle's summary object, one line. With `by_tenant` a second key "tenants" with a row
+ * each. */
 VT_MUST_CHECK vt_err view_summary(const struct view *view, bool by_tenant,
                                   const struct view_sink *sink);
 
@@ -76,8 +80,8 @@ struct exceptions_query {
 VT_MUST_CHECK vt_err view_exceptions(const struct view *view, const struct exceptions_query *query,
                                      const struct view_sink *sink);
 
-/* The feed after a cursor: order (commit number, partition, index). Each row carries its cursor, signed with `secret`;
- * an empty cursor is the beginning. VT_BAD_CURSOR. At most `limit` rows. */
+/* The feed after a cursor: order (commit number, partition, index). Each row carries its cursor,
+ * signed with `secret`; an empty cursor is the beginning. VT_BAD_CURSOR. At most `limit` rows. */
 struct feed_query {
     struct vt_str cursor;
     uint64_t limit;
@@ -86,6 +90,7 @@ struct feed_query {
 VT_MUST_CHECK vt_err view_feed(const struct view *view, const struct feed_query *query,
                                const struct view_sink *sink, uint64_t *out_rows);
 
-/* One digest of everything that is a function of the log: tallies, content per tenant and type, windows, exceptions,
- * feed. The same for any number of threads, batch sizes, cuts, restarts and rebuilds. */
+/* One digest of everything that is a function of the log: tallies, content per tenant and type,
+ * windows, exceptions, feed. The same for any number of threads, batch sizes, cuts, restarts and
+ * rebuilds. */
 VT_MUST_CHECK vt_err view_digest(const struct view *view, uint8_t out_sha256[32]);

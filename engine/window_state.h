@@ -1,14 +1,15 @@
 /*
- * window_state.h - which windows of a partition are open, due or dirty, and the revisions that follow. Kept by the
- * partition's owner; a function of the log.
+ * window_state.h - which windows of a partition are open, due or dirty, and the revisions that
+ * follow. Kept by the partition's owner; a function of the log.
  *
- * A window (meter, tenant, start) is final at the first tick at or after max(end, arrival of its first event) + grace,
- * or at a close record; all its groups get revision 1. Later events make groups dirty; a group's next revision comes
- * at the first tick at least grace after the first of them. A group that appears only after its window became final
- * begins with revision 2 and its whole total as difference.
+ * A window (meter, tenant, start) is final at the first tick at or after max(end, arrival of its
+ * first event) + grace, or at a close record; all its groups get revision 1. Later events make
+ * groups dirty; a group's next revision comes at the first tick at least grace after the first of
+ * them. A group that appears only after its window became final begins with revision 2 and its
+ * whole total as difference.
  *
- * Whether a window that is not open was final before is asked of the segments and frozen epochs through
- * struct window_history, once an epoch and window.
+ * Whether a window that is not open was final before is asked of the segments and frozen epochs
+ * through struct window_history, once an epoch and window.
  */
 #pragma once
 
@@ -45,11 +46,13 @@ struct window_tick {
     uint64_t position; /* last position before this commit */
     int64_t arrival_us;
 };
-/* Appends the revisions that are due to history->open's feed, ordered by (tenant, meter, start, group bytes). */
+/* Appends the revisions that are due to history->open's feed, ordered by (tenant, meter, start,
+ * group bytes). */
 VT_MUST_CHECK vt_err window_state_tick(struct window_state *state,
                                        const struct window_history *history,
                                        const struct window_tick *tick);
-/* The same for all open or dirty windows of the scope that end at or before before_us; tenant CATALOG_NONE: all. */
+/* The same for all open or dirty windows of the scope that end at or before before_us; tenant
+ * CATALOG_NONE: all. */
 VT_MUST_CHECK vt_err window_state_close_before(struct window_state *state,
                                                const struct window_history *history,
                                                const struct window_tick *tick, uint32_t tenant,

@@ -1,6 +1,6 @@
 /*
- * zone.h - a time zone from the bytes of a TZif file (RFC 8536, versions 2 and later, with the rule for
- * times after the last transition), and the billing months in it.
+ * zone.h - a time zone from the bytes of a TZif file (RFC 8536, versions 2 and later, with the rule
+ * for times after the last transition), and the billing months in it.
  *
  * Thread: any; a zone is immutable.
  */
@@ -28,11 +28,11 @@ VT_MUST_CHECK vt_err zone_parse(struct arena *arena, struct vt_str name, struct 
 
 int32_t zone_offset_s(const struct zone *zone, int64_t utc_s);
 
-/* The first instant of a local date, as Python's datetime(year, month, day, tzinfo).timestamp() with
- * fold 0 has it (a skipped midnight takes the offset before the transition). */
+/* The first instant of a local date, as Python's datetime(year, month, day, tzinfo).timestamp()
+ * with fold 0 has it (a skipped midnight takes the offset before the transition). */
 int64_t zone_local_midnight_us(const struct zone *zone, int64_t year, uint32_t month, uint32_t day);
 
-/* Start of the billing month (anchor clamped to the month's length) that holds `us`: the last start at or
- * before it; and the first start after a start. */
+/* Start of the billing month (anchor clamped to the month's length) that holds `us`: the last start
+ * at or before it; and the first start after a start. */
 int64_t zone_period_start_us(const struct zone *zone, uint32_t anchor_day, int64_t us);
 int64_t zone_period_next_us(const struct zone *zone, uint32_t anchor_day, int64_t start_us);

@@ -3,9 +3,9 @@
  * behind it: io_uring.c, and io_sim.c, a disk in memory that crashes, tears, reorders and fails on
  * command. Nothing in storage/ calls the kernel for files any other way.
  *
- * EINTR, short transfers and EAGAIN are settled inside: a transfer is whole or it failed. A write or
- * sync that failed makes its file dead (io_file_dead), and every later one on it fails with VT_BROKEN,
- * because after EIO a second fdatasync succeeds although the data is gone.
+ * EINTR, short transfers and EAGAIN are settled inside: a transfer is whole or it failed. A write
+ * or sync that failed makes its file dead (io_file_dead), and every later one on it fails with
+ * VT_BROKEN, because after EIO a second fdatasync succeeds although the data is gone.
  *
  * Life:   io_uring_open or io_sim_open, files, io_close.
  * Thread: synchronous calls on different files may come from any thread; start, poll and the
@@ -87,8 +87,8 @@ void io_close(struct io *io); /* NULL is allowed; nothing may be in flight */
  * where io_uring is switched off. */
 VT_MUST_CHECK vt_err io_uring_open(uint32_t entries, struct io **out_io);
 
-/* The ring itself, for net/, which shares it: completions whose user data has bit 0 set are handed to
- * `foreign` instead (user data, res, flags of the cqe). NULL without a ring. */
+/* The ring itself, for net/, which shares it: completions whose user data has bit 0 set are handed
+ * to `foreign` instead (user data, res, flags of the cqe). NULL without a ring. */
 struct io_uring;
 struct io_uring *io_uring_ring(struct io *io);
 void io_uring_set_foreign(struct io *io,

@@ -1,6 +1,7 @@
 /*
- * log.h - the one order of commits. A commit is an aligned buffer of records, written by direct DSYNC
- * I/O to the lanes in turn, up to one per lane in flight; it is durable when it and all before it are.
+ * log.h - the one order of commits. A commit is an aligned buffer of records, written by direct
+ * DSYNC I/O to the lanes in turn, up to one per lane in flight; it is durable when it and all
+ * before it are.
  *
  * COMMIT, version 1; starts at a multiple of 4096 in a lane, length padded with zeros to one
  *   off size field          rule
@@ -100,8 +101,8 @@ struct log_buffer;
 struct log_buffer *log_buffer_get(struct log *log);
 
 /* Room for a record and `record->bytes` of payload; the caller copies the payload to *out_payload
- * before submit. record->payload_crc is taken as given and not computed again. VT_FULL: submit first.
- * VT_TOO_LARGE: no empty buffer could hold it. */
+ * before submit. record->payload_crc is taken as given and not computed again. VT_FULL: submit
+ * first. VT_TOO_LARGE: no empty buffer could hold it. */
 VT_MUST_CHECK vt_err log_buffer_add(struct log_buffer *buffer, const struct log_record *record,
                                     uint8_t **out_payload);
 

@@ -1,14 +1,14 @@
 /*
- * segment.h - an immutable file of chunks. A chunk is a column of integers, a run of bytes or a section
- * that only the engine understands; its key says which. The container encodes, checks and finds; what
- * a key means is the business of engine/seal.
+ * segment.h - an immutable file of chunks. A chunk is a column of integers, a run of bytes or a
+ * section that only the engine understands; its key says which. The container encodes, checks and
+ * finds; what a key means is the business of engine/seal.
  *
  * The byte-by-byte format stands in segment_format.h.
  *
- * Life:   writer: open, put*, finish or abandon. A file becomes part of the store only when the manifest
- *         names it. reader: open, find, read*, close.
- * Errors: VT_DAMAGED with a detail that names file and offset; stored bytes are checked before they are
- *         decoded and the decoded ones after.
+ * Life:   writer: open, put*, finish or abandon. A file becomes part of the store only when the
+ *         manifest names it. reader: open, find, read*, close.
+ * Errors: VT_DAMAGED with a detail that names file and offset; stored bytes are checked before they
+ *         are decoded and the decoded ones after.
  * Thread: a writer has one thread. A reader may be used by many at once; it keeps no mutable state.
  */
 #pragma once

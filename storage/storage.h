@@ -1,6 +1,6 @@
 /*
- * storage.h - facade of the log store: a directory with one order of commits, sealed segments and the
- * manifest that names them. It knows rows, columns and sections, not meters or prices.
+ * storage.h - facade of the log store: a directory with one order of commits, sealed segments and
+ * the manifest that names them. It knows rows, columns and sections, not meters or prices.
  *
  *   DIR/lock            held for the life of the process
  *   DIR/store           superblock, written once: store id, history, key, partitions, lanes
@@ -8,12 +8,12 @@
  *   DIR/lane-00 ..      the tail: commits since the last seal
  *   DIR/segments/CUT-PARTITION.vseg
  *
- * Life:   store_open (lock, superblock, manifest, start number + 1 durable, scan of the lanes), the tail
- *         by store_tail_next until VT_END, then appends; store_close.
+ * Life:   store_open (lock, superblock, manifest, start number + 1 durable, scan of the lanes), the
+ *         tail by store_tail_next until VT_END, then appends; store_close.
  *         read_only: no lock, no write, no log; safe beside a running daemon.
  * Errors: damage below the end of the chain is VT_DAMAGED with file and offset, and nothing is cut.
- * Thread: the thread that opened it; store_seal_* may run on one other thread at a time, with its own
- *         io, and only store_seal_commit is called on the store's thread.
+ * Thread: the thread that opened it; store_seal_* may run on one other thread at a time, with its
+ *         own io, and only store_seal_commit is called on the store's thread.
  */
 #pragma once
 
@@ -58,8 +58,8 @@ void store_close(struct store *store); /* NULL is allowed; the log must be idle 
 
 void store_get_info(const struct store *store, struct store_info *out_info);
 
-/* Recovered commits beyond the sealed ones, in order; VT_END after the last. The commit is valid until
- * the next call. Payload checksums were verified. */
+/* Recovered commits beyond the sealed ones, in order; VT_END after the last. The commit is valid
+ * until the next call. Payload checksums were verified. */
 VT_MUST_CHECK vt_err store_tail_next(struct store *store, struct log_commit *out_commit);
 
 /* NULL with read_only, or before the tail was read to its end. */
@@ -78,9 +78,9 @@ void store_segment_at(const struct store *store, uint32_t index, struct store_se
 void store_segment_path(const struct store *store, uint64_t cut, uint32_t partition,
                         char out_path[256]);
 
-/* One manifest edit: the order is sealed up to commit `cut`, these segments are part of the store, and
- * `state` (opaque, at most 64 MiB) replaces the engine's state as of the cut. Durable in both copies on
- * VT_OK; then the lanes are released. */
+/* One manifest edit: the order is sealed up to commit `cut`, these segments are part of the store,
+ * and `state` (opaque, at most 64 MiB) replaces the engine's state as of the cut. Durable in both
+ * copies on VT_OK; then the lanes are released. */
 struct store_seal {
     uint64_t cut;
     uint64_t last_position;
@@ -97,7 +97,8 @@ struct vt_bytes store_state(const struct store *store);
 /* Arrival of the last sealed commit. */
 int64_t store_sealed_arrival(const struct store *store);
 
-/* Checks superblock, manifest, lanes and segments; calls `report` for each damage and counts them. */
+/* Checks superblock, manifest, lanes and segments; calls `report` for each damage and counts
+ * them. */
 struct store_damage {
     const char *file;
     uint64_t offset;

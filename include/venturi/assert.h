@@ -14,19 +14,15 @@
 __attribute__((noreturn, cold)) void vt_assert_failed(const char *condition, const char *file,
                                                       int line);
 
-#define VT_ASSERT(condition)                                  \
-    do {                                                      \
-        if (__builtin_expect(!(condition), 0))                \
-            vt_assert_failed(#condition, __FILE__, __LINE__); \
-    } while (0)
+/* Expressions and not blocks, so that an assertion does not count as a level of nesting. */
+#define VT_ASSERT(condition)                      \
+    (__builtin_expect(!!(condition), 1) ? (void)0 \
+                                        : vt_assert_failed(#condition, __FILE__, __LINE__))
 
 #ifdef VENTURI_VERIFY
 #define VT_VERIFY(condition) VT_ASSERT(condition)
 #else
-#define VT_VERIFY(condition)     \
-    do {                         \
-        (void)sizeof(condition); \
-    } while (0)
+#define VT_VERIFY(condition) ((void)sizeof(condition))
 #endif
 
 #define VT_SOMETIMES(condition) ((void)(condition))

@@ -19,9 +19,9 @@ __extension__ typedef unsigned __int128 vt_u128;
 /* Longest text of a vt_i128 with point and sign, and its terminator. */
 #define VT_DECIMAL_BYTES 48
 
-/* `-?digits[.digits][e[+-]digits]`, exponents of any length, to value x 10^scale. VT_BAD_DECIMAL: not
- * of that form. VT_SCALE: it has digits below 10^-scale. VT_OVERFLOW: outside int64. Checked in this
- * order, which is the order of the reasons bad_value, scale_exceeded, value_out_of_range. */
+/* `-?digits[.digits][e[+-]digits]`, exponents of any length, to value x 10^scale. VT_BAD_DECIMAL:
+ * not of that form. VT_SCALE: it has digits below 10^-scale. VT_OVERFLOW: outside int64. Checked in
+ * this order, which is the order of the reasons bad_value, scale_exceeded, value_out_of_range. */
 VT_MUST_CHECK vt_err vt_decimal_parse(struct vt_str text, uint32_t scale, int64_t *out_value);
 
 /* An integer in units of 10^-from to units of 10^-to; the same errors. */

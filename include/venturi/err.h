@@ -61,7 +61,7 @@
     X(VT_DIFFERENT, 57, false, "two results that must be equal differ")
 
 typedef enum vt_err {
-#define VT_ERR_ENUM(name, code, retry, text) name = code,
+#define VT_ERR_ENUM(name, code, retry, text) name = (code),
     VT_ERR_TABLE(VT_ERR_ENUM)
 #undef VT_ERR_ENUM
 } vt_err;

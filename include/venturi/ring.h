@@ -5,7 +5,8 @@
  * Each index is written by one side only and read by the other; each side also keeps a copy of the
  * other's index and looks at the shared one only when the copy says full or empty, so that a burst
  * moves one cache line. (The scheme is that of D. Giacomoni et al., FastForward, PPoPP 2008, and of
- * many kernels' rings; indices are 128 bytes apart because Intel's prefetcher takes lines in pairs.)
+ * many kernels' rings; indices are 128 bytes apart because Intel's prefetcher takes lines in
+ * pairs.)
  *
  * Life:   ring_init on any thread before the two start; ring_deinit after both stopped.
  * Memory: slot_count x slot_bytes, taken at init.

@@ -29,12 +29,12 @@ struct vt_mono {
 /* "2026-07-01T00:00:00.000001Z" and its terminator. */
 #define VT_RFC3339_BYTES 32
 
-/* Any time that the grammar allows and that lies, once in UTC, in the years 1 to 9999, also outside the
- * range of events (the caller judges that). VT_BAD_TIME for everything else. */
+/* Any time that the grammar allows and that lies, once in UTC, in the years 1 to 9999, also outside
+ * the range of events (the caller judges that). VT_BAD_TIME for everything else. */
 VT_MUST_CHECK vt_err vt_utc_parse(struct vt_str text, struct vt_utc *out_utc);
 
-/* Writes at most VT_RFC3339_BYTES with the terminator, six digits of a second only where they are not
- * zero, and gives the length. Years outside 0 to 9999 come out with a sign or more digits. */
+/* Writes at most VT_RFC3339_BYTES with the terminator, six digits of a second only where they are
+ * not zero, and gives the length. Years outside 0 to 9999 come out with a sign or more digits. */
 uint32_t vt_utc_format(struct vt_utc utc, char out_text[VT_RFC3339_BYTES]);
 
 /* Days since 1970-01-01 of a proleptic Gregorian date, and back. Months are 1 to 12. */

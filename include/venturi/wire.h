@@ -8,8 +8,8 @@
  *     4    1 version      1; a reader refuses another one (VT_BAD_VERSION)
  *     5    1 type         enum vt_frame_type (VT_BAD_TYPE)
  *     6    2 flags        zero in version 1 (VT_BAD_RESERVED)
- *     8    4 length       bytes of payload; at most the welcome's frame_bytes_max, VT_HELLO_BYTES_MAX
- *                         before the welcome (VT_TOO_LARGE)
+ *     8    4 length       bytes of payload; at most the welcome's frame_bytes_max,
+ *                         VT_HELLO_BYTES_MAX before the welcome (VT_TOO_LARGE)
  *    12    4 payload_crc  CRC32C of the payload (VT_BAD_CRC)
  *    16    8 sequence     batch: number of its first event in the producer's stream, or any number
  *                         that the sender likes where it is no producer; the ack repeats it
@@ -45,10 +45,10 @@
  *    48    8 position     log position that queries see now
  *    56    8 history      id of the store's history; another one after a restore
  *
- * BATCH_ROWS payload: event_count msgpack maps, one after the other, with the keys `tenant`, `type`,
- *   `id`, `source`, `time`, `props`, `trace_id` of the semantics; other keys are kept with the event. A
- *   number that is no 64-bit integer travels as ext type VT_EXT_NUMBER holding its JSON text; a
- *   msgpack float is no decimal (bad_value). Depth at most VT_DEPTH_MAX.
+ * BATCH_ROWS payload: event_count msgpack maps, one after the other, with the keys `tenant`,
+ *   `type`, `id`, `source`, `time`, `props`, `trace_id` of the semantics; other keys are kept with
+ *   the event. A number that is no 64-bit integer travels as ext type VT_EXT_NUMBER holding its
+ *   JSON text; a msgpack float is no decimal (bad_value). Depth at most VT_DEPTH_MAX.
  *
  * BATCH_COLUMNS payload: one msgpack array of 6 or 7 elements over n = event_count events:
  *   0 type    str
@@ -59,8 +59,9 @@
  *   4 time    bin(8n): int64 microseconds since 1970-01-01T00:00:00Z
  *   5 fields  map: name -> string column or decimal column
  *   6 trace   nil or string column
- *   string column:  [array of str, bin codes]; a code has 1 byte where there are at most 256 strings,
- *                   2 where at most 65,536, else 4; empty codes mean string 0 for every event
+ *   string column:  [array of str, bin codes]; a code has 1 byte where there are at most 256
+ *                   strings, 2 where at most 65,536, else 4; empty codes mean string 0 for every
+ *                   event
  *   decimal column: [scale 0..18, bin(8n) int64 mantissas] and optionally bin((n+7)/8), a bit an
  *                   event, least significant first: 0 where the event does not have the field
  *
@@ -118,8 +119,8 @@ enum vt_verdict {
     VT_EXCEPTION = 3,
 };
 
-/* Why an event is an exception, in the order in which they are checked; the first that applies is the
- * reason. Numbers are on disk and on the wire. */
+/* Why an event is an exception, in the order in which they are checked; the first that applies is
+ * the reason. Numbers are on disk and on the wire. */
 #define VT_REASON_TABLE(X)                                      \
     X(VT_REASON_NONE, 0, "none")                                \
     X(VT_REASON_MALFORMED, 1, "malformed")                      \
@@ -135,7 +136,7 @@ enum vt_verdict {
     X(VT_REASON_FUTURE_EVENT, 11, "future_event")
 
 enum vt_reason {
-#define VT_REASON_ENUM(name, number, text) name = number,
+#define VT_REASON_ENUM(name, number, text) name = (number),
     VT_REASON_TABLE(VT_REASON_ENUM)
 #undef VT_REASON_ENUM
         VT_REASON_COUNT
@@ -210,8 +211,8 @@ struct vt_error_head {
 };
 _Static_assert(sizeof(struct vt_error_head) == 16, "the table above");
 
-/* Fills a header, checksums included; `payload` is read for its checksum only. `event_count` is zero
- * for every type but a batch. */
+/* Fills a header, checksums included; `payload` is read for its checksum only. `event_count` is
+ * zero for every type but a batch. */
 void vt_frame_header_init(struct vt_frame_header *header, enum vt_frame_type type,
                           uint64_t sequence, uint32_t event_count, struct vt_bytes payload);
 

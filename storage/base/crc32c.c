@@ -17,8 +17,8 @@
 #include <arm_acle.h>
 #endif
 
-#define STREAM_LONG  1024
-#define STREAM_SHORT 128
+#define STREAM_LONG  UINT64_C(1024)
+#define STREAM_SHORT UINT64_C(128)
 
 uint32_t
 crc32c_table(uint32_t crc, const uint8_t *at, uint64_t size)

@@ -7,8 +7,8 @@
 
 #define POWER_MAX 19 /* 10^19 is the last power of ten that fits 64 bits */
 
-/* Exponents beyond this mean the same as the bound: no text is so long that its digits make up for it
- * (text sizes are 32-bit), so counting further could only overflow. */
+/* Exponents beyond this mean the same as the bound: no text is so long that its digits make up for
+ * it (text sizes are 32-bit), so counting further could only overflow. */
 #define EXPONENT_MAX (INT64_C(1) << 40)
 
 /* Longest text of a scale that vt_decimal_format must fit: sign, "0.", digits, terminator. */
@@ -37,8 +37,8 @@ static const uint64_t powers[POWER_MAX + 1] = {
     UINT64_C(10000000000000000000),
 };
 
-/* A text taken apart: `digits` are the characters from the first to the last digit that is not zero,
- * a point perhaps among them; the value is those digits x 10^shift. */
+/* A text taken apart: `digits` are the characters from the first to the last digit that is not
+ * zero, a point perhaps among them; the value is those digits x 10^shift. */
 struct parts {
     const char *digits;
     uint32_t size;        /* characters of `digits`, 0 for zero */
@@ -78,7 +78,8 @@ exponent_parse(const char *at, const char *end, int64_t *out_exponent)
     return true;
 }
 
-/* Sets digits, size, digit_count and, from `point` (its place, or the end of the whole part), shift. */
+/* Sets digits, size, digit_count and, from `point` (its place, or the end of the whole part),
+ * shift. */
 static void
 digits_trim(const char *at, const char *end, const char *point, struct parts *parts)
 {

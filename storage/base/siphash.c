@@ -1,7 +1,7 @@
 #include "venturi/hash.h"
 
-/* After the reference code of J.-P. Aumasson and D. J. Bernstein (CC0), with 2 rounds a word, 4 at the
- * end and 128 bits of output. */
+/* After the reference code of J.-P. Aumasson and D. J. Bernstein (CC0), with 2 rounds a word, 4 at
+ * the end and 128 bits of output. */
 struct state {
     uint64_t v0;
     uint64_t v1;

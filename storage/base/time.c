@@ -10,8 +10,8 @@
 #define YEAR_FIRST      1
 #define YEAR_LAST       9999
 
-/* Both directions after H. Hinnant, "chrono-compatible low-level date algorithms" (2013): years begin
- * in March, so that the leap day comes last; eras are 400 years. */
+/* Both directions after H. Hinnant, "chrono-compatible low-level date algorithms" (2013): years
+ * begin in March, so that the leap day comes last; eras are 400 years. */
 int64_t
 vt_days_from_civil(int64_t year, uint32_t month, uint32_t day)
 {

@@ -2,9 +2,9 @@
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
 
-/* Length of the sequence at `at`, or 0 where none of the forms of table 3-7 stands there. A lead byte
- * decides the length and, for four of them, a narrower range of the second byte: that alone keeps out
- * overlong forms (E0, F0), surrogates (ED) and what is above U+10FFFF (F4). */
+/* Length of the sequence at `at`, or 0 where none of the forms of table 3-7 stands there. A lead
+ * byte decides the length and, for four of them, a narrower range of the second byte: that alone
+ * keeps out overlong forms (E0, F0), surrogates (ED) and what is above U+10FFFF (F4). */
 static uint64_t
 sequence_size(const uint8_t *at, uint64_t left)
 {
