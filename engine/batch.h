@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "arena.h"
@@ -72,9 +73,10 @@ struct batch_options {
     const struct catalog *catalog;
     struct vt_hash_key key; /* of the store: partitions */
     uint32_t partition_count;
-    struct vt_str producer; /* name of the session's producer; empty without */
-    uint64_t epoch;         /* of the session */
-    uint64_t sequence;      /* of the first event */
+    struct vt_str producer;     /* name of the session's producer; empty without */
+    uint64_t epoch;             /* of the session */
+    uint64_t sequence;          /* of the first event */
+    bool allow_reserved_source; /* a retry: `~NAME` and "EPOCH-SEQUENCE" are what batch_raw made */
 };
 
 /* All memory comes from the arena; the payload must outlive the batch. Validates structure, then
