@@ -122,6 +122,9 @@ struct epoch_freeze_at {
 };
 void epoch_freeze(struct epoch *epoch, const struct epoch_freeze_at *at);
 
+/* No rows, exceptions, settles or feed entries: no segment is made of it. Frozen ones only. */
+bool epoch_is_empty(const struct epoch *epoch);
+
 /* A row as (type << 32 | row). */
 typedef uint64_t row_ref;
 

@@ -1,0 +1,168 @@
+/*
+ * core.h - the engine put together: from frames to commits, from commits to partitions, to cuts, to views. It owns no
+ * thread and reads no clock: time, frames and completions are handed in, work goes out by callbacks. The daemon runs
+ * core_work on worker threads and core_seal on a sealer; tests and tools run the very same inline (core_inline).
+ *
+ *   front thread                                   workers                       sealer
+ *   core_add_frame  copy, decode, sessions
+ *   core_submit     number, log write ──dispatch──▶ core_work: part_apply
+ *   core_poll       durable? done? ──▶ acked()
+ *                   at a cut ─────────────────────▶ part_cut
+ *                   all parts cut ──seal()──────────────────────────────────────▶ core_seal
+ *   core_sealed     manifest edit   ──dispatch──▶ part_sealed
+ *
+ * One order: every change of state is a record in a commit; verdicts and acks follow commit by commit. A view is given
+ * out only when the commit that it shows is durable.
+ *
+ * Life:   core_open (recovers: state of the last seal, then the tail), calls, core_stop (waits for nothing: the caller
+ *         polls until core_idle), core_close.
+ * Errors: after a failed write, or an error that a worker met, core_failed says why; nothing is acked any more and the
+ *         process should end.
+ * Thread: the front thread, but core_work (worker's) and core_seal (sealer's).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "batch.h"
+#include "catalog.h"
+#include "part.h"
+#include "storage/storage.h"
+#include "view.h"
+
+struct core;
+struct work; /* one thing for every worker to do, in order */
+struct cut;  /* frozen epochs of all partitions, to be sealed */
+
+struct core_ack {
+    vt_err err;
+    uint64_t sequence; /* of the frame */
+    uint64_t position; /* last position of the commit */
+    uint32_t event_count;
+    uint32_t settled; /* of a retry or discard */
+    const struct batch *batch;
+};
+
+struct core_callbacks {
+    /* Every worker must call core_work(core, worker, work) in the order of dispatch. */
+    void (*dispatch)(void *context, struct work *work);
+    /* The sealer must call core_seal(core, cut), then the front thread core_sealed(core, cut). One at a time. */
+    void (*seal)(void *context, struct cut *cut);
+    /* A batch is durable and its verdicts are decided; `batch` is NULL for a resend of `event_count` events, for a
+     * record that is no frame, or where err is not VT_OK. Valid for the call. */
+    void (*acked)(void *context, void *waiter, const struct core_ack *ack);
+    /* A view that was asked for. The receiver owns it (view_put, then free). */
+    void (*viewed)(void *context, void *waiter, struct view *view, vt_err err);
+    void *context;
+};
+
+struct core_options {
+    struct io *io;      /* the front thread's; with a ring unless read_only */
+    struct io *seal_io; /* the sealer's; synchronous calls only */
+    struct store *store;
+    uint32_t worker_count;                  /* 1 to STORE_PARTITIONS_MAX */
+    uint64_t dedup_ids_max;                 /* over all partitions; 0: 64 Mi */
+    uint64_t cut_bytes;                     /* bytes of frames after which a cut comes; 0: 64 MiB */
+    const struct core_callbacks *callbacks; /* NULL: core_inline */
+    bool read_only;                         /* recover and view only */
+};
+
+VT_MUST_CHECK vt_err core_open(const struct core_options *options, struct core **out_core);
+void core_close(struct core *core); /* NULL is allowed */
+
+/* The catalog in force for what comes next; NULL before the first. Lives until core_close. */
+const struct catalog *core_catalog(const struct core *core);
+
+/* A producer session. Makes the producer known (a record) where it is new. `epoch` below the producer's current one is
+ * VT_PRODUCER_TAKEN; above it starts a new one. */
+struct core_session {
+    uint64_t producer;
+    uint64_t epoch;
+    uint64_t sequence_next;
+};
+VT_MUST_CHECK vt_err core_session_open(struct core *core, uint64_t token_id, struct vt_str name,
+                                       uint64_t epoch, struct core_session *out_session);
+
+struct core_frame {
+    uint8_t frame_type;
+    uint32_t event_count;
+    uint32_t payload_crc;
+    struct vt_bytes payload; /* copied */
+    uint64_t producer;       /* 0: no session */
+    uint64_t epoch;
+    uint64_t sequence;
+    struct vt_str
+        tenant; /* the token's only tenant: another one in the frame is VT_FORBIDDEN; empty: any */
+    void *waiter;
+};
+/* VT_OK: it is in the open commit and will be acked. VT_AGAIN: no buffer is free, or too much is unsealed; try after
+ * core_poll. Anything else refuses the frame (nothing of it is kept), with a detail for its sender. */
+VT_MUST_CHECK vt_err core_add_frame(struct core *core, const struct core_frame *frame);
+
+/* Control records; each is acked like a frame. The catalog is checked to be an extension. */
+VT_MUST_CHECK vt_err core_add_catalog(struct core *core, struct vt_str text,
+                                      const struct catalog_zones *zones, void *waiter);
+VT_MUST_CHECK vt_err core_add_close(struct core *core, const struct close_order *order,
+                                    void *waiter);
+VT_MUST_CHECK vt_err core_add_settle(struct core *core, bool retry, const le64 *positions,
+                                     uint32_t count, void *waiter);
+
+/* Bytes in the open commit; whether anything waits for a submit. */
+uint32_t core_open_bytes(const struct core *core);
+bool core_open_any(const struct core *core);
+
+/* Closes the open commit and sends it off; nothing to do where it is empty and no tick is due. now_us is the wall clock;
+ * the arrival time is max(previous, now). */
+VT_MUST_CHECK vt_err core_submit(struct core *core, int64_t now_us);
+
+/* Earliest wall time at which an empty commit is needed (something is due); INT64_MAX: none. */
+int64_t core_due_us(const struct core *core);
+
+/* Delivers what is finished: acks, views, cuts. Calls io_poll(wait_ns) first. */
+VT_MUST_CHECK vt_err core_poll(struct core *core, int64_t wait_ns);
+
+/* Asks for a view at the last submitted commit; viewed() gets it when that is durable and done. */
+VT_MUST_CHECK vt_err core_view_ask(struct core *core, bool want_tenants, void *waiter);
+
+/* A clean stop: submits an end mark. Then poll until core_idle. */
+VT_MUST_CHECK vt_err core_stop(struct core *core, int64_t now_us);
+bool core_idle(const struct core *core); /* nothing in flight, no cut unsealed */
+
+vt_err core_failed(const struct core *core); /* VT_OK while all is well */
+
+/* On worker `worker`'s thread: its partitions' share of the work. */
+void core_work(struct core *core, uint32_t worker, struct work *work);
+
+/* On the sealer's thread: writes and opens the segments of a cut. */
+void core_seal(struct core *core, struct cut *cut);
+/* On the front thread afterwards: the manifest edit, and the news for the workers. */
+VT_MUST_CHECK vt_err core_sealed(struct core *core, struct cut *cut);
+
+/* Runs everything on the calling thread, at once: for tests, tools and recovery. */
+struct core_inline {
+    struct core *core;
+    uint32_t worker_count;
+    void (*acked)(void *context, void *waiter, const struct core_ack *ack); /* NULL is allowed */
+    void *context;
+};
+void core_inline_callbacks(struct core_inline *inline_state, struct core_callbacks *out_callbacks);
+
+/* A view now, inline: polls until the last submitted commit is durable. */
+VT_MUST_CHECK vt_err core_view_now(struct core *core, bool want_tenants, struct view *out_view);
+
+/* Counters for metrics; read on the front thread. */
+struct core_stats {
+    uint64_t commits;
+    uint64_t commits_durable;
+    uint64_t frames;
+    uint64_t frames_refused;
+    uint64_t events;
+    uint64_t bytes;
+    uint64_t cuts;
+    uint64_t cuts_waiting;
+    uint64_t dedup_ids;
+    uint64_t dedup_ids_max;
+    uint64_t position;
+};
+void core_get_stats(const struct core *core, struct core_stats *out_stats);

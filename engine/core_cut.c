@@ -1,0 +1,143 @@
+/* core_cut.c - a cut: every partition's epoch frozen at one commit, sealed into segments, named by the manifest. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core_internal.h"
+#include "venturi/assert.h"
+
+vt_err
+core_cut_open(struct core *core, struct work *work)
+{
+    uint32_t count = core->partition_count;
+    struct cut *cut = calloc(1, sizeof *cut);
+
+    if (cut == NULL)
+        return VT_NOMEM;
+    cut->commit = work->meta.number;
+    cut->last_position = work->meta.first_position + work->meta.event_count - 1;
+    cut->arrival_us = work->meta.arrival_us;
+    cut->epochs = calloc(count, sizeof(struct epoch *));
+    cut->part_states = calloc(count, sizeof *cut->part_states);
+    cut->sealed = calloc(count, sizeof(struct sealed *));
+    cut->segments = calloc(count, sizeof *cut->segments);
+    work->cut = cut; /* freed with the work from here on */
+    if (cut->epochs == NULL || cut->part_states == NULL || cut->sealed == NULL ||
+        cut->segments == NULL)
+        return VT_NOMEM;
+    core->bytes_since_cut = 0;
+    core->cuts_waiting++;
+    core->stats.cuts++;
+    return core_state_save(core, &cut->core_state);
+}
+
+void
+core_cut_free(struct core *core, struct cut *cut)
+{
+    for (uint32_t p = 0; p < core->partition_count; p++) {
+        if (cut->epochs != NULL)
+            epoch_put(cut->epochs[p]);
+        if (cut->part_states != NULL)
+            free((void *)(uintptr_t)cut->part_states[p].data);
+        if (cut->sealed != NULL)
+            sealed_put(cut->sealed[p]);
+    }
+    free((void *)(uintptr_t)cut->core_state.data);
+    free(cut->epochs);
+    free(cut->part_states);
+    free(cut->sealed);
+    free(cut->segments);
+    free(cut);
+}
+
+/* One cut at a time is with the sealer; the others wait in their order. */
+void
+core_seal_next(struct core *core)
+{
+    struct cut *cut = core->cut_first;
+
+    if (core->sealing || cut == NULL || core->failed != VT_OK)
+        return;
+    core->cut_first = cut->next;
+    if (core->cut_first == NULL)
+        core->cut_last = NULL;
+    cut->next = NULL;
+    core->sealing = true;
+    core->callbacks.seal(core->callbacks.context, cut);
+}
+
+void
+core_cut_ready(struct core *core, struct cut *cut)
+{
+    VT_ASSERT(cut->next == NULL);
+    if (core->cut_last == NULL)
+        core->cut_first = cut;
+    else
+        core->cut_last->next = cut;
+    core->cut_last = cut;
+    core_seal_next(core);
+}
+
+static vt_err
+seal_partition(struct core *core, struct cut *cut, uint32_t partition)
+{
+    const struct epoch *epoch = cut->epochs[partition];
+    struct store_segment *segment = &cut->segments[cut->segment_count];
+
+    VT_ASSERT(epoch->frozen);
+    if (epoch_is_empty(epoch))
+        return VT_OK;
+    vt_err err = seal_write(core->options.seal_io, core->options.store, epoch, segment);
+
+    if (err == VT_OK)
+        err = sealed_open(core->options.seal_io, segment, epoch->catalog, &cut->sealed[partition]);
+    if (err == VT_OK)
+        cut->segment_count++;
+    return err;
+}
+
+void
+core_seal(struct core *core, struct cut *cut)
+{
+    cut->err = VT_OK;
+    for (uint32_t p = 0; cut->err == VT_OK && p < core->partition_count; p++)
+        cut->err = seal_partition(core, cut, p);
+}
+
+vt_err
+core_sealed(struct core *core, struct cut *cut)
+{
+    struct vt_bytes state = {NULL, 0};
+    struct work *work = NULL;
+
+    VT_ASSERT(core->sealing);
+    core->sealing = false;
+    vt_err err = cut->err;
+
+    if (err == VT_OK)
+        err = core_state_join(cut, core->partition_count, &state);
+    if (err == VT_OK) {
+        struct store_seal seal = {
+            .cut = cut->commit,
+            .last_position = cut->last_position,
+            .arrival_us = cut->arrival_us,
+            .segments = cut->segments,
+            .segment_count = cut->segment_count,
+            .state = state,
+        };
+
+        err = store_seal_commit(core->options.store, &seal);
+    }
+    free((void *)(uintptr_t)state.data);
+    if (err == VT_OK)
+        err = core_work_open(core, WORK_SEALED, &work);
+    if (err != VT_OK) {
+        core_cut_free(core, cut);
+        return core_fail(core, err, vt_err_last());
+    }
+    core->cuts_waiting--;
+    work->cut = cut;
+    work->meta.number = cut->commit;
+    core_dispatch(core, work);
+    core_seal_next(core);
+    return VT_OK;
+}

@@ -1,0 +1,284 @@
+/*
+ * core_recover.c - the state at a start: that of the last seal, then the tail, commit by commit, through the very code of
+ * the live way. Nothing here decides anything anew: verdicts, closes, cuts follow from the order.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core_internal.h"
+#include "venturi/assert.h"
+
+/* The catalog that judged the rows of a segment: the last whose record stands before the cut. The record itself closes
+ * the epoch before. */
+static const struct catalog *
+judging_catalog(const struct core *core, uint64_t cut)
+{
+    const struct catalog *found = NULL;
+
+    for (uint32_t i = 0; i < core->catalog_count; i++)
+        if (core->catalogs[i].commit < cut)
+            found = core->catalogs[i].catalog;
+    return found;
+}
+
+static vt_err
+sealed_of_partition(struct core *core, uint32_t partition, struct sealed **sealed,
+                    uint32_t *out_count)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < store_segment_count(core->options.store); i++) {
+        struct store_segment segment;
+
+        store_segment_at(core->options.store, i, &segment);
+        if (segment.id.partition != partition)
+            continue;
+        const struct catalog *catalog = judging_catalog(core, segment.id.cut);
+        vt_err err = catalog == NULL
+                         ? vt_err_detail(VT_DAMAGED, "%s: no catalog judged it", segment.path)
+                         : sealed_open(core->options.seal_io, &segment, catalog, &sealed[count]);
+
+        if (err != VT_OK) {
+            *out_count = count;
+            return err;
+        }
+        count++;
+    }
+    *out_count = count;
+    return VT_OK;
+}
+
+static vt_err
+part_start(struct core *core, uint32_t partition, const struct core_state_parts *states)
+{
+    uint32_t count = 0;
+    uint32_t segments = store_segment_count(core->options.store);
+    struct sealed **sealed = calloc(segments + 1u, sizeof(struct sealed *));
+
+    if (sealed == NULL)
+        return VT_NOMEM;
+    vt_err err = states == NULL ? VT_OK : sealed_of_partition(core, partition, sealed, &count);
+
+    if (err == VT_OK) {
+        struct part_options options = {
+            .partition = partition,
+            .key = core->store.key,
+            .catalog = core_catalog(core),
+            .dedup_ids_max = core->options.dedup_ids_max / core->partition_count + 1024,
+            .next_commit = core->commit_last + 1,
+            .next_position = core->position_next,
+            .state = states == NULL ? (struct vt_bytes){NULL, 0} : states->parts[partition],
+            .sealed_count = count,
+            .sealed = sealed,
+        };
+
+        err = part_open(&options, &core->parts[partition]);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        sealed_put(sealed[i]); /* the part has its own references */
+    free(sealed);
+    return err;
+}
+
+vt_err
+core_parts_open(struct core *core, const struct core_state_parts *states)
+{
+    VT_ASSERT(core_catalog(core) != NULL);
+    for (uint32_t p = 0; p < core->partition_count; p++) {
+        vt_err err = part_start(core, p, states);
+
+        if (err != VT_OK)
+            return err;
+    }
+    return VT_OK;
+}
+
+static vt_err
+load_sealed(struct core *core)
+{
+    struct core_state_parts *states = calloc(1, sizeof *states);
+    struct vt_bytes bytes = store_state(core->options.store);
+
+    if (states == NULL)
+        return VT_NOMEM;
+    core->commit_last = core->store.sealed_commit;
+    core->position_next = core->store.sealed_position + 1;
+    core->arrival_last_us = store_sealed_arrival(core->options.store);
+    vt_err err = core_state_load(core, bytes, states);
+
+    if (err == VT_OK && core->catalog_count > 0)
+        err = core_parts_open(core, states);
+    free(states);
+    return err;
+}
+
+static vt_err
+recover_catalog(struct core *core, struct work *work, const struct log_record *record)
+{
+    struct catalog *catalog = NULL;
+    uint8_t *copy = malloc(record->bytes + 1u);
+    vt_err err = copy == NULL
+                     ? VT_NOMEM
+                     : catalog_unpack((struct vt_bytes){record->payload, record->bytes}, &catalog);
+
+    if (err == VT_OK) {
+        memcpy(copy, record->payload, record->bytes);
+        err = core_catalog_add(core, core->commit_last + 1, (struct vt_bytes){copy, record->bytes},
+                               catalog);
+    }
+    if (err != VT_OK) {
+        free(copy);
+        catalog_free(catalog);
+        return err;
+    }
+    work->next_catalog = catalog;
+    return VT_OK;
+}
+
+static vt_err
+recover_producer(struct core *core, const struct log_record *record)
+{
+    struct vt_reader reader = vt_reader_of((struct vt_bytes){record->payload, record->bytes});
+    uint64_t token_id = vt_read_u64(&reader);
+    uint64_t id = 0;
+
+    if (reader.bad || vt_reader_left(&reader) > 255)
+        return vt_err_detail(VT_BAD_FORMAT, "a producer record is malformed");
+    return core_producer_add(
+        core, token_id, (struct vt_str){(const char *)reader.at, (uint32_t)vt_reader_left(&reader)},
+        &id);
+}
+
+static vt_err
+recover_frame(struct core *core, struct work *work, const struct log_record *record,
+              struct core_item *item)
+{
+    struct core_frame frame = {
+        .frame_type = record->frame_type,
+        .event_count = record->event_count,
+        .payload = {record->payload, record->bytes},
+        .producer = record->producer,
+        .epoch = record->epoch,
+        .sequence = record->sequence,
+    };
+
+    if (item->resend)
+        return VT_OK;
+    if (work->catalog == NULL)
+        return vt_err_detail(VT_BAD_FORMAT, "a frame stands before the first catalog");
+    vt_err err = core_decode(core, work, &frame, item);
+    struct core_producer *producer = core_producer_at(core, record->producer);
+
+    if (err == VT_OK && record->producer != 0 && producer == NULL)
+        err = vt_err_detail(VT_BAD_FORMAT, "a frame of producer %llu, which is not known",
+                            (unsigned long long)record->producer);
+    if (err == VT_OK && producer != NULL && record->epoch >= producer->epoch)
+        err = core_session_note(producer, record->epoch, record->sequence,
+                                record->sequence + record->event_count, core_frame_hash(&frame));
+    return err;
+}
+
+static vt_err
+recover_record(struct core *core, struct work *work, const struct log_record *record)
+{
+    struct core_item *item = NULL;
+    vt_err err = core_item_add(core, work, &item);
+
+    if (err != VT_OK)
+        return err;
+    item->kind = record->kind;
+    item->resend = (record->flags & LOG_RESEND) != 0;
+    item->payload = (struct vt_bytes){record->payload, record->bytes};
+    item->event_count = record->event_count;
+    item->producer = record->producer;
+    item->epoch = record->epoch;
+    item->sequence = record->sequence;
+    if (record->kind == LOG_FRAME)
+        return recover_frame(core, work, record, item);
+    if (record->kind == LOG_CATALOG)
+        return recover_catalog(core, work, record);
+    if (record->kind == LOG_PRODUCER)
+        return recover_producer(core, record);
+    return VT_OK;
+}
+
+static vt_err
+recover_commit(struct core *core, const struct log_commit *commit)
+{
+    struct work *work = NULL;
+    vt_err err = core_work_open(core, WORK_COMMIT, &work);
+
+    if (err != VT_OK)
+        return err;
+    if (commit->number != core->commit_last + 1 || commit->first_position != core->position_next)
+        err = vt_err_detail(VT_BAD_CHAIN, "commit %llu does not follow %llu",
+                            (unsigned long long)commit->number,
+                            (unsigned long long)core->commit_last);
+    for (uint32_t i = 0; err == VT_OK && i < commit->record_count; i++)
+        err = recover_record(core, work, &commit->records[i]);
+    if (err == VT_OK)
+        err = core_commit_number(core, work, commit->number, commit->arrival_us);
+    for (uint32_t p = 0; err == VT_OK && p < core->partition_count; p++)
+        err = core_work_part(core, p, work);
+    if (err == VT_OK && work->cut != NULL) {
+        struct cut *cut = work->cut;
+
+        work->cut = NULL;
+        if (core->cut_last == NULL)
+            core->cut_first = cut;
+        else
+            core->cut_last->next = cut;
+        core->cut_last = cut;
+    }
+    core_work_free(core, work);
+    return err;
+}
+
+/* Cuts that the tail had: sealed now, on this thread, in their order. No worker runs yet. */
+static vt_err
+seal_recovered(struct core *core)
+{
+    struct core_callbacks callbacks = core->callbacks;
+
+    core_inline_callbacks(&core->inline_state, &core->callbacks);
+    core_seal_next(core);
+    core->callbacks = callbacks;
+    VT_ASSERT(core->failed != VT_OK || core->cut_first == NULL);
+    return core_failed(core);
+}
+
+/* Everything recovered is durable. */
+static void
+sessions_settle(struct core *core)
+{
+    for (uint64_t id = 1; id <= core->producer_count; id++) {
+        struct core_producer *producer = core_producer_at(core, id);
+
+        for (uint32_t i = 0; i < producer->interval_count; i++)
+            core_session_durable(producer, producer->epoch, producer->intervals[i].first,
+                                 producer->intervals[i].end);
+    }
+}
+
+vt_err
+core_recover(struct core *core)
+{
+    struct log_commit commit;
+    vt_err err = core->store.sealed_commit > 0 ? load_sealed(core) : VT_OK;
+
+    while (err == VT_OK) {
+        err = store_tail_next(core->options.store, &commit);
+        if (err == VT_OK)
+            err = recover_commit(core, &commit);
+    }
+    if (err != VT_END)
+        return err;
+    sessions_settle(core);
+    core->stats.position = core->position_next - 1;
+    core->stats.commits_durable = core->commit_last;
+    if (core->options.read_only)
+        return VT_OK;
+    core->log = store_log(core->options.store);
+    VT_ASSERT(core->log != NULL);
+    return seal_recovered(core);
+}

@@ -1,0 +1,207 @@
+/* core_session.c - producer sessions: which sequences of which producer the log has. See core_internal.h. */
+#include <stdlib.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "core_internal.h"
+#include "venturi/assert.h"
+
+uint64_t
+core_frame_hash(const struct core_frame *frame)
+{
+    uint64_t hash = XXH3_64bits_withSeed(frame->payload.data, frame->payload.size,
+                                         (uint64_t)frame->event_count << 8 | frame->frame_type);
+
+    return hash == 0 ? 1 : hash; /* 0 says "merged" */
+}
+
+struct core_producer *
+core_producer_at(struct core *core, uint64_t id)
+{
+    if (id == 0 || id > core->producer_count)
+        return NULL;
+    return &core->producers[id - 1];
+}
+
+vt_err
+core_producer_add(struct core *core, uint64_t token_id, struct vt_str name, uint64_t *out_id)
+{
+    VT_ASSERT(core->producer_count <= core->producer_capacity);
+    if (core->producer_count == CORE_PRODUCERS_MAX)
+        return vt_err_detail(VT_FULL, "the store knows %u producers already", CORE_PRODUCERS_MAX);
+    if (core->producer_count == core->producer_capacity) {
+        uint64_t capacity = core->producer_capacity == 0 ? 16 : core->producer_capacity * 2;
+        struct core_producer *grown = realloc(core->producers, capacity * sizeof *grown);
+
+        if (grown == NULL)
+            return VT_NOMEM;
+        core->producers = grown;
+        core->producer_capacity = capacity;
+    }
+    char *copy = malloc(name.size + 1u);
+
+    if (copy == NULL)
+        return VT_NOMEM;
+    memcpy(copy, name.data, name.size);
+    copy[name.size] = '\0';
+    core->producers[core->producer_count] = (struct core_producer){
+        .token_id = token_id,
+        .name = {copy, name.size},
+        .epoch = 0,
+        .durable_next = 1,
+    };
+    core->producer_count++;
+    *out_id = core->producer_count;
+    return VT_OK;
+}
+
+void
+core_producers_free(struct core *core)
+{
+    for (uint64_t i = 0; i < core->producer_count; i++) {
+        free((void *)(uintptr_t)core->producers[i].name.data);
+        free(core->producers[i].intervals);
+    }
+    free(core->producers);
+    core->producers = NULL;
+    core->producer_count = 0;
+}
+
+/* Index of the first interval that ends beyond `sequence`; interval_count where none does. */
+static uint32_t
+interval_find(const struct core_producer *producer, uint64_t sequence)
+{
+    uint32_t low = 0;
+    uint32_t high = producer->interval_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (producer->intervals[middle].end > sequence)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+enum session_verdict
+core_session_check(const struct core_producer *producer, uint64_t first, uint64_t end,
+                   uint64_t hash)
+{
+    VT_ASSERT(first < end);
+    uint32_t at = interval_find(producer, first);
+
+    if (at == producer->interval_count || producer->intervals[at].first >= end)
+        return SESSION_NEW;
+    const struct core_interval *interval = &producer->intervals[at];
+
+    if (interval->hash == 0)
+        return first >= interval->first && end <= interval->end ? SESSION_RESEND : SESSION_OVERLAP;
+    if (first == interval->first && end == interval->end && hash == interval->hash)
+        return SESSION_RESEND;
+    return SESSION_OVERLAP;
+}
+
+/* Joins neighbours of the older half into plain intervals: a resend from there is still recognized as a resend, but
+ * its content is no longer compared. */
+static void
+intervals_merge(struct core_producer *producer)
+{
+    uint32_t old = producer->interval_count / 2;
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < producer->interval_count; i++) {
+        struct core_interval interval = producer->intervals[i];
+
+        if (i < old)
+            interval.hash = 0;
+        struct core_interval *before = kept == 0 ? NULL : &producer->intervals[kept - 1];
+
+        if (before != NULL && interval.hash == 0 && before->hash == 0 &&
+            before->end == interval.first)
+            before->end = interval.end;
+        else
+            producer->intervals[kept++] = interval;
+    }
+    producer->interval_count = kept;
+}
+
+vt_err
+core_session_note(struct core_producer *producer, uint64_t epoch, uint64_t first, uint64_t end,
+                  uint64_t hash)
+{
+    VT_ASSERT(epoch >= producer->epoch);
+    VT_ASSERT(first < end);
+    if (epoch > producer->epoch) {
+        producer->epoch = epoch;
+        producer->interval_count = 0;
+        producer->durable_next = 1;
+    }
+    if (producer->interval_count >= CORE_INTERVALS_MAX)
+        intervals_merge(producer);
+    if (producer->interval_count == producer->interval_capacity) {
+        uint32_t capacity = producer->interval_capacity == 0 ? 16 : producer->interval_capacity * 2;
+        struct core_interval *grown =
+            realloc(producer->intervals, (uint64_t)capacity * sizeof *grown);
+
+        if (grown == NULL)
+            return VT_NOMEM;
+        producer->intervals = grown;
+        producer->interval_capacity = capacity;
+    }
+    uint32_t at = interval_find(producer, first);
+
+    memmove(&producer->intervals[at + 1], &producer->intervals[at],
+            (producer->interval_count - at) * sizeof producer->intervals[0]);
+    producer->intervals[at] = (struct core_interval){first, end, hash};
+    producer->interval_count++;
+    return VT_OK;
+}
+
+void
+core_session_durable(struct core_producer *producer, uint64_t epoch, uint64_t first, uint64_t end)
+{
+    if (epoch != producer->epoch || first > producer->durable_next || end <= producer->durable_next)
+        return;
+    /* Commits become durable in order, so all that lies below `end` without a gap and was logged before is durable;
+     * what was logged later than this frame at a higher sequence is not, and is not passed here. */
+    producer->durable_next = end;
+}
+
+vt_err
+core_session_open(struct core *core, uint64_t token_id, struct vt_str name, uint64_t epoch,
+                  struct core_session *out_session)
+{
+    uint64_t id = 0;
+
+    VT_ASSERT(core->magic == CORE_MAGIC);
+    if (core->failed != VT_OK)
+        return core->failed;
+    if (name.size == 0 || name.data[0] == '~')
+        return vt_err_detail(VT_BAD_HELLO, "a producer's name is not empty and has no ~ in front");
+    for (uint64_t i = 1; i <= core->producer_count && id == 0; i++) {
+        const struct core_producer *known = &core->producers[i - 1];
+
+        if (known->token_id == token_id && vt_str_equal(known->name, name))
+            id = i;
+    }
+    if (id == 0) {
+        vt_err err = core_producer_announce(core, token_id, name, &id);
+
+        if (err != VT_OK)
+            return err;
+    }
+    struct core_producer *producer = core_producer_at(core, id);
+
+    VT_ASSERT(producer != NULL);
+    if (epoch < producer->epoch)
+        return vt_err_detail(VT_PRODUCER_TAKEN, "epoch %llu of %.*s has ended: it is at %llu",
+                             (unsigned long long)epoch, (int)name.size, name.data,
+                             (unsigned long long)producer->epoch);
+    out_session->producer = id;
+    out_session->epoch = epoch;
+    out_session->sequence_next = epoch > producer->epoch ? 1 : producer->durable_next;
+    return VT_OK;
+}
