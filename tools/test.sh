@@ -191,7 +191,17 @@ stage_mutation() {
         echo "  there is no tests/mutation/run.sh yet"
         return
     }
-    step "planted faults" bash tests/mutation/run.sh
+    local log=$logs/mutation.log counts
+    bash tests/mutation/run.sh 2>&1 | tee "$log" | grep -E '^  ' # its progress is indented
+    counts=$(tail -n 1 "$log")
+    if [[ "$counts" =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        [ "${BASH_REMATCH[2]}" -eq 0 ] && return
+        fail "planted faults: ${BASH_REMATCH[2]} survived" "$log"
+        failed=$((failed + BASH_REMATCH[2] - 1))
+    else
+        fail "planted faults" "$log"
+    fi
 }
 
 run_stage() {
