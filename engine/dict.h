@@ -22,5 +22,6 @@ VT_MUST_CHECK vt_err dict_code(struct dict *dict, struct vt_str text, uint32_t *
 struct vt_str dict_string(const struct dict *dict, uint32_t code);
 uint32_t dict_count(const struct dict *dict);
 uint64_t dict_id(const struct dict *dict); /* unique in the process */
+uint64_t dict_new_id(void); /* for blocks whose strings come from elsewhere; any thread */
 /* All strings below `count` as one array, from malloc; the strings stay the dictionary's. */
 VT_MUST_CHECK vt_err dict_array(const struct dict *dict, uint32_t count, struct vt_str **out_array);
