@@ -1,4 +1,4 @@
-"""Format: clang-format has nothing to change. With --write it changes it."""
+"""Format: clang-format has nothing to change. With --write it is changed, and comments wrapped."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import _tree
+import _wrap
 
 BATCH = 16
 _PLACE = re.compile(r"^(.+?):(\d+):\d+: error: code should be clang-formatted", re.MULTILINE)
@@ -17,8 +18,21 @@ def run(root, arguments, names):
                           capture_output=True, text=True)
 
 
+def sources(root):
+    return [n for n in _tree.files(root, ".c", ".h") if not n.startswith(_tree.AS_RECORDED)]
+
+
+def write(root):
+    for name in sources(root):
+        text = _tree.read(root, name)
+        wrapped = _wrap.wrap(text)
+        if wrapped != text:
+            (root / name).write_text(wrapped)
+    return check(root, ("-i",))
+
+
 def check(root, arguments=("--dry-run", "-Werror")):
-    names = [n for n in _tree.files(root, ".c", ".h") if not n.startswith(_tree.AS_RECORDED)]
+    names = sources(root)
     batches = [names[i:i + BATCH] for i in range(0, len(names), BATCH)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(lambda batch: run(root, arguments, batch), batches))
@@ -36,5 +50,5 @@ def check(root, arguments=("--dry-run", "-Werror")):
 
 if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
-        sys.exit(_tree.main(lambda root: check(root, ("-i",))))
+        sys.exit(_tree.main(write))
     sys.exit(_tree.main(check))

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import _tree
+import _wrap
 import floors
 import format as clang_format
 import headers
@@ -116,7 +117,24 @@ def check(source_root):
                 problems.append(f"{lint.__name__} misses the fault in {name}: wanted {want!r}, "
                                 f"got {messages}")
     problems += check_git_listing(source_root)
+    problems += check_wrapping()
     return problems
+
+
+def check_wrapping():
+    """Prose, labels and table rows are cut where they should be, and nothing else is touched."""
+    full = "x" * 90  # with its mark it fits, with one word more it does not
+    row = " *   8    4 length       " + "y" * 70
+    cases = [
+        ("prose", f"/*\n * {full} this is\n * more.\n */", f"/*\n * {full} this\n * is more.\n */"),
+        ("closing", f"/* {full} this is */", f"/* {full} this\n * is */"),
+        ("label", f"/*\n * Life: {full} is\n */", f"/*\n * Life: {full}\n *       is\n */"),
+        ("table", f"/*\n{row} a bee\n *  12    4 crc\n */",
+         f"/*\n{row} a\n{' *'.ljust(25)}bee\n *  12    4 crc\n */"),
+        ("code", f'char *s = "/* {full} {full}";', f'char *s = "/* {full} {full}";'),
+    ]
+    return [f"_wrap: {name}: wanted\n{want}\ngot\n{_wrap.wrap(text)}"
+            for name, text, want in cases if _wrap.wrap(text) != want]
 
 
 def check_git_listing(source_root):
