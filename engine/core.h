@@ -1,7 +1,8 @@
 /*
- * core.h - the engine put together: from frames to commits, from commits to partitions, to cuts, to views. It owns no
- * thread and reads no clock: time, frames and completions are handed in, work goes out by callbacks. The daemon runs
- * core_work on worker threads and core_seal on a sealer; tests and tools run the very same inline (core_inline).
+ * core.h - the engine put together: from frames to commits, from commits to partitions, to cuts, to
+ * views. It owns no thread and reads no clock: time, frames and completions are handed in, work
+ * goes out by callbacks. The daemon runs core_work on worker threads and core_seal on a sealer;
+ * tests and tools run the very same inline (core_inline).
  *
  *   front thread                                   workers                       sealer
  *   core_add_frame  copy, decode, sessions
@@ -11,13 +12,13 @@
  *                   all parts cut ──seal()──────────────────────────────────────▶ core_seal
  *   core_sealed     manifest edit   ──dispatch──▶ part_sealed
  *
- * One order: every change of state is a record in a commit; verdicts and acks follow commit by commit. A view is given
- * out only when the commit that it shows is durable.
+ * One order: every change of state is a record in a commit; verdicts and acks follow commit by
+ * commit. A view is given out only when the commit that it shows is durable.
  *
- * Life:   core_open (recovers: state of the last seal, then the tail), calls, core_stop (waits for nothing: the caller
- *         polls until core_idle), core_close.
- * Errors: after a failed write, or an error that a worker met, core_failed says why; nothing is acked any more and the
- *         process should end.
+ * Life:   core_open (recovers: state of the last seal, then the tail), calls, core_stop (waits for
+ *         nothing: the caller polls until core_idle), core_close.
+ * Errors: after a failed write, or an error that a worker met, core_failed says why; nothing is
+ *         acked any more and the process should end.
  * Thread: the front thread, but core_work (worker's) and core_seal (sealer's).
  */
 #pragma once
@@ -47,10 +48,12 @@ struct core_ack {
 struct core_callbacks {
     /* Every worker must call core_work(core, worker, work) in the order of dispatch. */
     void (*dispatch)(void *context, struct work *work);
-    /* The sealer must call core_seal(core, cut), then the front thread core_sealed(core, cut). One at a time. */
+    /* The sealer must call core_seal(core, cut), then the front thread core_sealed(core, cut). One
+     * at a time. */
     void (*seal)(void *context, struct cut *cut);
-    /* A batch is durable and its verdicts are decided; `batch` is NULL for a resend of `event_count` events, for a
-     * record that is no frame, or where err is not VT_OK. Valid for the call. */
+    /* A batch is durable and its verdicts are decided; `batch` is NULL for a resend of
+     * `event_count` events, for a record that is no frame, or where err is not VT_OK. Valid for the
+     * call. */
     void (*acked)(void *context, void *waiter, const struct core_ack *ack);
     /* A view that was asked for. The receiver owns it (view_put, then free). */
     void (*viewed)(void *context, void *waiter, struct view *view, vt_err err);
@@ -74,8 +77,8 @@ void core_close(struct core *core); /* NULL is allowed */
 /* The catalog in force for what comes next; NULL before the first. Lives until core_close. */
 const struct catalog *core_catalog(const struct core *core);
 
-/* A producer session. Makes the producer known (a record) where it is new. `epoch` below the producer's current one is
- * VT_PRODUCER_TAKEN; above it starts a new one. */
+/* A producer session. Makes the producer known (a record) where it is new. `epoch` below the
+ * producer's current one is VT_PRODUCER_TAKEN; above it starts a new one. */
 struct core_session {
     uint64_t producer;
     uint64_t epoch;
@@ -96,8 +99,9 @@ struct core_frame {
         tenant; /* the token's only tenant: another one in the frame is VT_FORBIDDEN; empty: any */
     void *waiter;
 };
-/* VT_OK: it is in the open commit and will be acked. VT_AGAIN: no buffer is free, or too much is unsealed; try after
- * core_poll. Anything else refuses the frame (nothing of it is kept), with a detail for its sender. */
+/* VT_OK: it is in the open commit and will be acked. VT_AGAIN: no buffer is free, or too much is
+ * unsealed; try after core_poll. Anything else refuses the frame (nothing of it is kept), with a
+ * detail for its sender. */
 VT_MUST_CHECK vt_err core_add_frame(struct core *core, const struct core_frame *frame);
 
 /* Control records; each is acked like a frame. The catalog is checked to be an extension. */
@@ -112,8 +116,8 @@ VT_MUST_CHECK vt_err core_add_settle(struct core *core, bool retry, const le64 *
 uint32_t core_open_bytes(const struct core *core);
 bool core_open_any(const struct core *core);
 
-/* Closes the open commit and sends it off; nothing to do where it is empty and no tick is due. now_us is the wall clock;
- * the arrival time is max(previous, now). */
+/* Closes the open commit and sends it off; nothing to do where it is empty and no tick is due.
+ * now_us is the wall clock; the arrival time is max(previous, now). */
 VT_MUST_CHECK vt_err core_submit(struct core *core, int64_t now_us);
 
 /* Earliest wall time at which an empty commit is needed (something is due); INT64_MAX: none. */

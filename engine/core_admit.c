@@ -1,4 +1,5 @@
-/* core_admit.c - the door: from frames and control records to records in the open commit. See core.h. */
+/* core_admit.c - the door: from frames and control records to records in the open commit. See
+ * core.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +57,8 @@ open_commit(struct core *core, struct work **out_work)
     return VT_OK;
 }
 
-/* A record with a copy of its payload in the open commit. VT_AGAIN where it has no room: submit first. */
+/* A record with a copy of its payload in the open commit. VT_AGAIN where it has no room: submit
+ * first. */
 static vt_err
 record_add(struct core *core, struct log_record *record, struct vt_bytes payload,
            struct core_item **out_item)
@@ -166,8 +168,8 @@ check_tenant(const struct batch *batch, struct vt_str tenant)
     return VT_OK;
 }
 
-/* Nothing is logged whose ids might not fit the dedup index: refused at the door. What is in flight is not in the
- * owners' counts yet, so it is added. */
+/* Nothing is logged whose ids might not fit the dedup index: refused at the door. What is in flight
+ * is not in the owners' counts yet, so it is added. */
 static vt_err
 check_room(const struct core *core, const struct core_item *item)
 {
@@ -188,7 +190,8 @@ count_in_flight(struct core *core, const struct core_item *item)
         core->ids_in_flight[p] += item->select_start[p + 1] - item->select_start[p];
 }
 
-/* The payload of a resend: how many of its events are whose. Tenants by name, {count 4, size 2, name}. */
+/* The payload of a resend: how many of its events are whose. Tenants by name, {count 4, size 2,
+ * name}. */
 static vt_err
 resend_payload(struct core *core, struct work *work, const struct core_frame *frame,
                struct vt_bytes *out_payload)

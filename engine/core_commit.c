@@ -1,4 +1,5 @@
-/* core_commit.c - the open commit gets its number, its positions and its cut, and goes off. See core.h. */
+/* core_commit.c - the open commit gets its number, its positions and its cut, and goes off. See
+ * core.h. */
 #include "core_internal.h"
 #include "venturi/assert.h"
 
@@ -36,7 +37,8 @@ number_events(struct core *core, struct work *work, uint64_t first_position)
     return events;
 }
 
-/* What recovery and the live way have in common: meta, positions, and the cut that may follow. The parts are there. */
+/* What recovery and the live way have in common: meta, positions, and the cut that may follow. The
+ * parts are there. */
 vt_err
 core_commit_number(struct core *core, struct work *work, uint64_t number, int64_t arrival_us)
 {

@@ -1,4 +1,5 @@
-/* core_cut.c - a cut: every partition's epoch frozen at one commit, sealed into segments, named by the manifest. */
+/* core_cut.c - a cut: every partition's epoch frozen at one commit, sealed into segments, named by
+ * the manifest. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /*
- * core_internal.h - what the files of the core share: the state of the front thread, and the works that travel to the
- * workers. core.h has the picture.
+ * core_internal.h - what the files of the core share: the state of the front thread, and the works
+ * that travel to the workers. core.h has the picture.
  */
 #pragma once
 
@@ -151,7 +151,8 @@ VT_MUST_CHECK vt_err core_item_add(struct core *core, struct work *work,
 VT_MUST_CHECK vt_err core_control_add(struct core *core, uint8_t kind, struct vt_bytes payload,
                                       struct core_item **out_item);
 
-/* core_commit.c: what recovery and the live way have in common: number, positions, and the cut that may follow. */
+/* core_commit.c: what recovery and the live way have in common: number, positions, and the cut that
+ * may follow. */
 VT_MUST_CHECK vt_err core_commit_number(struct core *core, struct work *work, uint64_t number,
                                         int64_t arrival_us);
 

@@ -1,6 +1,7 @@
 /*
- * core_recover.c - the state at a start: that of the last seal, then the tail, commit by commit, through the very code of
- * the live way. Nothing here decides anything anew: verdicts, closes, cuts follow from the order.
+ * core_recover.c - the state at a start: that of the last seal, then the tail, commit by commit,
+ * through the very code of the live way. Nothing here decides anything anew: verdicts, closes, cuts
+ * follow from the order.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,8 @@
 #include "core_internal.h"
 #include "venturi/assert.h"
 
-/* The catalog that judged the rows of a segment: the last whose record stands before the cut. The record itself closes
- * the epoch before. */
+/* The catalog that judged the rows of a segment: the last whose record stands before the cut. The
+ * record itself closes the epoch before. */
 static const struct catalog *
 judging_catalog(const struct core *core, uint64_t cut)
 {

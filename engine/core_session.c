@@ -1,4 +1,5 @@
-/* core_session.c - producer sessions: which sequences of which producer the log has. See core_internal.h. */
+/* core_session.c - producer sessions: which sequences of which producer the log has. See
+ * core_internal.h. */
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -104,8 +105,8 @@ core_session_check(const struct core_producer *producer, uint64_t first, uint64_
     return SESSION_OVERLAP;
 }
 
-/* Joins neighbours of the older half into plain intervals: a resend from there is still recognized as a resend, but
- * its content is no longer compared. */
+/* Joins neighbours of the older half into plain intervals: a resend from there is still recognized
+ * as a resend, but its content is no longer compared. */
 static void
 intervals_merge(struct core_producer *producer)
 {
@@ -165,8 +166,9 @@ core_session_durable(struct core_producer *producer, uint64_t epoch, uint64_t fi
 {
     if (epoch != producer->epoch || first > producer->durable_next || end <= producer->durable_next)
         return;
-    /* Commits become durable in order, so all that lies below `end` without a gap and was logged before is durable;
-     * what was logged later than this frame at a higher sequence is not, and is not passed here. */
+    /* Commits become durable in order, so all that lies below `end` without a gap and was logged
+     * before is durable; what was logged later than this frame at a higher sequence is not, and is
+     * not passed here. */
     producer->durable_next = end;
 }
 

@@ -4,7 +4,8 @@
  * STATE, version 1; integers little-endian; the manifest keeps its checksum
  *   u32 magic "VTST"  u32 version
  *   u32 catalogs      each: u64 commit, u64 size, packed catalog (catalog_pack)
- *   u64 producers     each: u64 token, u64 epoch, u32 intervals, u16 size, name; intervals: u64 first, end, hash
+ *   u64 producers     each: u64 token, u64 epoch, u32 intervals, u16 size, name; intervals: u64
+ *                     first, end, hash
  *   u32 partitions    each: u64 size, the partition's own state (part_state.c)
  */
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* core_work.c - what a worker does with a work: its partitions' share. Runs on the worker's thread. See core.h. */
+/* core_work.c - what a worker does with a work: its partitions' share. Runs on the worker's thread.
+ * See core.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +134,8 @@ core_work(struct core *core, uint32_t worker, struct work *work)
         if (err != VT_OK)
             break;
     }
-    /* Released to the front thread's acquire in work_done: all that this worker wrote is to be seen. */
+    /* Released to the front thread's acquire in work_done: all that this worker wrote is to be
+     * seen. */
     uint32_t before = atomic_fetch_sub_explicit(&work->remaining, 1, memory_order_acq_rel);
 
     VT_ASSERT(before > 0);
