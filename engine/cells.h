@@ -3,7 +3,15 @@
  * dim_slots). The delta of an epoch is a table of them; frozen, it is the footer of a segment.
  * Cells of one key from several places fold into one value, in any order.
  *
- * Life:   cells_open, cells_add_row*, read, cells_close.
+ * A table by groups (cells_open_groups) has the values of group_by in its keys instead: what a
+ * window shows. It is filled from other tables, from blocks of rows and from cells of segments, and
+ * bounded by what is asked for.
+ *
+ * Life:   cells_open or cells_open_groups, add*, fold*, read, cells_close.
+ * Memory: a cell is 64 bytes, 4 a dimension and 32 to 64 in two tables; new cells allocate, further
+ *         rows do not.
+ * Errors: VT_NOMEM, VT_OVERFLOW (128 bits), what the dictionary gives. After one the table is of no
+ *         use.
  * Thread: one at a time; read-only after the freeze by any.
  */
 #pragma once
@@ -14,6 +22,7 @@
 #include "block.h"
 #include "catalog.h"
 #include "dict.h"
+#include "value_set.h"
 #include "venturi/decimal.h"
 
 #define CELL_DIMS_MAX 16 /* dim_slots of one meter; catalog_load refuses more */
@@ -35,43 +44,54 @@ struct cell_value {
 /* Folding across epochs and segments. */
 void cell_value_init(struct cell_value *value);
 void cell_value_deinit(struct cell_value *value);
+/* Source and id of `last` stay borrowed from whoever lent them to `from`. */
 VT_MUST_CHECK vt_err cell_value_fold(enum aggregation aggregation, struct cell_value *into,
                                      const struct cell_value *from);
 /* The result in units of 10^-scale of the meter; false where there is nothing to show. */
 bool cell_value_result(enum aggregation aggregation, const struct cell_value *value,
                        vt_i128 *out_result);
 
-/* Exact sets of strings (unique): CRoaring over codes of one dictionary, strings across. */
-struct value_set;
-VT_MUST_CHECK vt_err value_set_open(struct value_set **out_set);
-void value_set_close(struct value_set *set);
-VT_MUST_CHECK vt_err value_set_add(struct value_set *set, struct vt_str value);
-uint64_t value_set_count(const struct value_set *set);
-VT_MUST_CHECK vt_err value_set_each(const struct value_set *set,
-                                    vt_err (*each)(void *context, struct vt_str value),
-                                    void *context);
-
 struct cell_key {
     uint32_t meter;
     uint32_t tenant;
     int64_t window_start_us;
     uint32_t dim_count;
-    uint32_t dims[CELL_DIMS_MAX]; /* dict codes, in the order of dim_slots */
+    uint32_t
+        dims[CELL_DIMS_MAX]; /* dict codes, in the order of dim_slots (by groups: of group_by) */
 };
 
+/* Catalog and dictionary must outlive the cells. */
 VT_MUST_CHECK vt_err cells_open(const struct catalog *catalog, struct dict *dict,
                                 struct cells **out_cells);
-void cells_close(struct cells *cells);
+
+/* Indexes, CATALOG_NONE for all; windows that start in [start, end). */
+struct cells_bounds {
+    uint32_t meter;
+    uint32_t tenant;
+    int64_t start_us;
+    int64_t end_us;
+};
+/* A table by groups. `bounds` NULL: everything. */
+VT_MUST_CHECK vt_err cells_open_groups(const struct catalog *catalog, struct dict *dict,
+                                       const struct cells_bounds *bounds, struct cells **out_cells);
+void cells_close(struct cells *cells); /* NULL is allowed */
+
+const struct catalog *cells_catalog(const struct cells *cells);
+struct dict *cells_dict(const struct cells *cells);
 
 /* An accepted row, as it was appended: columns by slot. Adds it to the cells of every meter of its
  * type that it is usage of; `touched` is called once per meter with the cell's key (for the window
- * states), may be NULL. */
+ * states), may be NULL.
+ *
+ * With a generation other than 0 a cell is reported only once in it: give the number of the last
+ * tick or close record, since between two of those only the first event of a cell means anything to
+ * the window states. */
 struct cell_row {
     uint32_t tenant;
     uint32_t type;
     int64_t time_us;
     uint32_t source;         /* dict code */
-    const struct row_id *id; /* lives as long as the cells */
+    const struct row_id *id; /* its data lives as long as the cells */
     uint32_t slot_count;
     const int64_t *value;   /* [slot]; decimals */
     const uint8_t *present; /* [slot] */
@@ -80,15 +100,30 @@ struct cell_row {
 struct cell_touch {
     void (*touched)(void *context, const struct cell_key *key);
     void *context;
+    uint32_t generation;
 };
 VT_MUST_CHECK vt_err cells_add_row(struct cells *cells, const struct cell_row *row,
                                    const struct cell_touch *touch);
 
-/* All rows of a block into the cells of a catalog that may be another one (columns bound by name;
- * codes of the block are translated into the cells' own dictionary). For scans: windows of the open
- * epoch, new meters over history. `meter` or CATALOG_NONE for all. */
+/* All rows of a block into the cells of a catalog that may be another one: tenant, type and columns
+ * bound by name (a column that the block has not, or has as another kind, is absent from every
+ * row), decimals brought to the catalog's scale, codes of the block translated into the cells' own
+ * dictionary. For scans: windows of the open epoch, new meters over history. `meter` or
+ * CATALOG_NONE for all. VT_INVALID: a meter of `last` and a block without ids. */
 VT_MUST_CHECK vt_err cells_add_block(struct cells *cells, uint32_t meter,
                                      const struct row_block *block);
+
+/* Folds a value into the cell of a key of this table. Bounds are the caller's business. */
+VT_MUST_CHECK vt_err cells_fold(struct cells *cells, const struct cell_key *key,
+                                const struct cell_value *value);
+
+/* Into a table by groups: the cells of another table, which may be of another catalog, down to
+ * their groups. Meters and tenants that `into` does not know, and windows out of its bounds, are
+ * left out. */
+VT_MUST_CHECK vt_err cells_fold_all(struct cells *into, const struct cells *from);
+/* The same for one window; meter and tenant are indexes in the catalog of `into`. */
+VT_MUST_CHECK vt_err cells_fold_window(struct cells *into, const struct cells *from, uint32_t meter,
+                                       uint32_t tenant, int64_t window_start_us);
 
 uint64_t cells_count(const struct cells *cells);
 
@@ -98,7 +133,7 @@ VT_MUST_CHECK vt_err cells_each(const struct cells *cells,
                                 vt_err (*each)(void *context, const struct cell_key *key,
                                                const struct cell_value *value),
                                 void *context);
-/* The cells of one window. */
+/* The cells of one window, in no order. */
 VT_MUST_CHECK vt_err cells_each_of(const struct cells *cells, uint32_t meter, uint32_t tenant,
                                    int64_t window_start_us,
                                    vt_err (*each)(void *context, const struct cell_key *key,
