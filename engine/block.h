@@ -28,10 +28,13 @@ struct row_id {
     uint8_t kind;
 };
 
+/* The 16 bytes of a canonical lower-case UUID's text, false for any other text. */
+bool row_id_uuid_parse(struct vt_bytes text, uint8_t out_uuid[16]);
+
 /* The id as the text of the semantics; `buffer` is used for kinds other than text. */
 struct vt_str row_id_text(const struct row_id *id, char buffer[48]);
 
-/* Order of the texts, by bytes, without making them. */
+/* Order of the texts, by bytes; two UUIDs or two sequences are compared without making them. */
 int row_id_compare(const struct row_id *a, const struct row_id *b);
 
 struct row_column {
