@@ -1,7 +1,8 @@
 /*
- * zone.h - a time zone from the bytes of a TZif file (RFC 8536, versions 2 and later, with the rule
- * for times after the last transition), and the billing months in it.
+ * zone.h - a time zone from the bytes of a TZif file (RFC 8536, with the rule for times after the
+ * last transition), and the billing months in it. Offsets equal those of Python's zoneinfo.
  *
+ * Memory: the arena's that zone_parse was given.
  * Thread: any; a zone is immutable.
  */
 #pragma once
@@ -10,19 +11,23 @@
 
 #include "venturi/bytes.h"
 #include "venturi/err.h"
+#include "zone_rule.h"
 
 struct zone {
     struct vt_str name;
     struct vt_bytes tzif;
     uint32_t transition_count;
     const int64_t *transition_s; /* UTC seconds, ascending */
-    const int32_t *offset_s;     /* transition_count + 1: offset_s[0] before the first */
-    struct vt_str rule;          /* POSIX TZ string for times after the last; empty: none */
+    const int64_t
+        *wall_s; /* of each transition, the later of its two readings of the local clock */
+    const int32_t *offset_s; /* transition_count + 1: offset_s[0] before the first */
+    struct vt_str rule;      /* POSIX TZ string for times after the last; empty: none */
+    struct zone_rule after;  /* the rule, or the last offset for ever */
 };
 
 struct arena;
 
-/* Copies what it keeps into the arena. VT_BAD_FORMAT with a detail. */
+/* Copies what it keeps into the arena. VT_BAD_FORMAT with a detail, VT_NOMEM. */
 VT_MUST_CHECK vt_err zone_parse(struct arena *arena, struct vt_str name, struct vt_bytes tzif,
                                 struct zone *out_zone);
 

@@ -1,0 +1,136 @@
+/* server_loop.c - the front thread's rounds. See net.h. */
+#include <liburing.h>
+#include <time.h>
+
+#include "server_internal.h"
+#include "venturi/assert.h"
+
+#define COMMIT_BYTES_GOAL (UINT32_C(256) << 10) /* a larger write gains nothing: docs/DESIGN.md */
+#define ROUND_NS          INT64_C(50000000)     /* deadlines are looked at so often at least */
+
+int64_t
+server_wall_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * VT_US_PER_SECOND + now.tv_nsec / 1000;
+}
+
+struct vt_mono
+server_mono(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (struct vt_mono){(int64_t)now.tv_sec * INT64_C(1000000000) + now.tv_nsec};
+}
+
+/* One read of the eventfd is always on the ring; while it is, nobody needs to ask whether something happened. */
+static vt_err
+wake_arm(struct server *server)
+{
+    if (server->wake_armed)
+        return VT_OK;
+    struct io_uring_sqe *sqe = io_uring_get_sqe(io_uring_ring(server->io));
+
+    if (sqe == NULL)
+        return VT_OK; /* the queue is full: the next round */
+    io_uring_prep_read(sqe, server->wake_fd, &server->wake_word, sizeof server->wake_word, 0);
+    io_uring_sqe_set_data64(sqe, SERVER_USER_DATA);
+    server->wake_armed = true;
+    return VT_OK;
+}
+
+/* Group commit: send what there is when a lane is free, else let it grow to the goal. */
+static vt_err
+commit_maybe(struct server *server)
+{
+    struct log *log = store_log(server->store);
+
+    if (core_open_any(server->core)) {
+        uint64_t in_flight = log_last(log) - log_durable(log);
+
+        if (in_flight < server->lane_count || core_open_bytes(server->core) >= COMMIT_BYTES_GOAL)
+            return core_submit(server->core, server_wall_us());
+        return VT_OK;
+    }
+    int64_t now_us = server_wall_us();
+
+    return core_due_us(server->core) <= now_us ? core_submit(server->core, now_us) : VT_OK;
+}
+
+static vt_err
+cuts_take(struct server *server)
+{
+    struct cut *cut = workers_sealed(server->workers);
+
+    return cut == NULL ? VT_OK : core_sealed(server->core, cut);
+}
+
+static int64_t
+wait_for(const struct server *server, int64_t wait_ns)
+{
+    int64_t due_us = core_due_us(server->core);
+    int64_t wait = wait_ns;
+
+    if (due_us != INT64_MAX) {
+        int64_t until_ns = (due_us - server_wall_us()) * 1000;
+
+        wait = until_ns < wait ? until_ns : wait;
+    }
+    return wait < 0 ? 0 : wait;
+}
+
+vt_err
+server_step(struct server *server, int64_t wait_ns)
+{
+    vt_err err = wake_arm(server);
+
+    if (err == VT_OK)
+        err = core_poll(server->core, wait_for(server, wait_ns));
+    if (err == VT_OK)
+        err = cuts_take(server);
+    if (err != VT_OK)
+        return err;
+    server_calls_take(server);
+    if (server->conns != NULL)
+        conns_pump(server->conns, server_mono());
+    return commit_maybe(server);
+}
+
+/* A clean stop: no new frames, answer what is in flight, seal nothing more than is under way, an end mark. */
+static vt_err
+drain(struct server *server, bool *out_done)
+{
+    if (!server->draining) {
+        server->draining = true;
+        if (server->conns != NULL)
+            conns_stop(server->conns);
+    }
+    bool quiet = (server->conns == NULL || conns_idle(server->conns)) &&
+                 server->in_core_first == NULL && server->waiting_first == NULL &&
+                 core_idle(server->core);
+
+    *out_done = quiet && server->end_marked;
+    if (!quiet || server->end_marked)
+        return VT_OK;
+    server->end_marked = true;
+    return core_stop(server->core, server_wall_us());
+}
+
+vt_err
+server_run(struct server *server)
+{
+    bool done = false;
+    vt_err err = VT_OK;
+
+    while (err == VT_OK && !done) {
+        err = server_step(server, ROUND_NS);
+        if (err == VT_OK && atomic_load_explicit(&server->stopping, memory_order_relaxed))
+            err = drain(server, &done);
+    }
+    if (err != VT_OK)
+        (void)core_failed(server->core); /* puts the first failure's detail in place */
+    return err;
+}
