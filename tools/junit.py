@@ -1,4 +1,4 @@
-"""Reads a ctest report: prints verdict|test|log for each test, and keeps the output of failed ones.
+"""Reads a ctest report: prints verdict|test|log|seconds a test, keeps the output of failed ones.
 
 usage: junit.py REPORT LOG_DIRECTORY PREFIX
 """
@@ -31,7 +31,8 @@ def main(report, log_directory, prefix):
             if reason is not None:
                 output += f"\nctest: {reason.get('message', '')}\n"
             log.write_text(output)
-        print(f"{verdict}|{name}|{log}")
+        seconds = int(float(case.get("time") or 0))
+        print(f"{verdict}|{name}|{log}|{seconds}")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ done
 
 jobs=${VENTURI_JOBS:-$(nproc)}
 fuzz_seconds=${VENTURI_FUZZ_SECONDS:-30}
+slow_seconds=30 # all gates have 25 minutes together, so a test that takes longer is named
 logs=build/test
 passed=0
 failed=0
@@ -103,12 +104,12 @@ step() {
 configure_and_build() { # PRESET [CMAKE OPTION...]
     local preset=$1
     shift
-    cmake --preset "$preset" "$@" && cmake --build --preset "$preset" -j "$jobs"
+    cmake --preset "$preset" "$@" && cmake --build --preset "$preset" -j "$jobs" -- --quiet
 }
 
 # ctest_run PRESET LABELS: every ctest test counts as one, read from ctest's own report.
 ctest_run() {
-    local preset=$1 labels=$2 report counts name log="$logs/ctest_$1.log"
+    local preset=$1 labels=$2 report counts verdict name seconds log="$logs/ctest_$1.log"
     report=$PWD/$logs/ctest_$preset.xml
     rm -f "$report"
     "${run[@]}" ctest --preset "$preset" -L "^($labels)\$" -j "$jobs" --output-on-failure \
@@ -121,7 +122,8 @@ ctest_run() {
         fail "$preset: ctest" "$log"
         return
     }
-    while IFS='|' read -r verdict name log; do
+    while IFS='|' read -r verdict name log seconds; do
+        [ "$seconds" -lt "$slow_seconds" ] || echo "  slow: $preset: $name took $seconds s"
         case "$verdict" in
         passed) pass ;;
         failed) fail "$preset: $name" "$log" ;;
