@@ -24,13 +24,6 @@
 
 struct log_record;
 
-struct batch_column {
-    enum field_kind kind;
-    int64_t *value;   /* decimals, at the field's declared scale */
-    uint8_t *present; /* decimals: a byte an event */
-    uint32_t *code;   /* strings: index in batch->strings; 0 is "" */
-};
-
 struct batch {
     const struct catalog *catalog;
     struct vt_bytes payload; /* of the frame */
@@ -58,6 +51,8 @@ struct batch {
     int64_t **decimal_value;   /* [slot][event] */
     uint8_t **decimal_present; /* [slot][event] */
 
+    /* Distinct strings have distinct codes. Those of an event that is malformed need not be
+     * UTF-8. */
     uint32_t string_count; /* string 0 is "" */
     struct vt_str *strings;
 
@@ -73,17 +68,27 @@ struct batch_options {
     const struct catalog *catalog;
     struct vt_hash_key key; /* of the store: partitions */
     uint32_t partition_count;
-    struct vt_str producer;     /* name of the session's producer; empty without */
-    uint64_t epoch;             /* of the session */
-    uint64_t sequence;          /* of the first event */
-    bool allow_reserved_source; /* a retry: `~NAME` and "EPOCH-SEQUENCE" are what batch_raw made */
+    struct vt_str producer; /* name of the session's producer; empty without */
+    uint64_t epoch;         /* of the session */
+    uint64_t sequence;      /* of the first event */
+
+    /* A retry: `~NAME` and "EPOCH-SEQUENCE" are what batch_raw made. Not for an event whose reason
+     * was VT_REASON_MALFORMED: no catalog changes that verdict, and a forged source would be
+     * believed. */
+    bool allow_reserved_source;
+};
+
+/* A frame as its header describes it. */
+struct batch_frame {
+    uint8_t type;
+    uint32_t event_count;
+    struct vt_bytes payload;
 };
 
 /* All memory comes from the arena; the payload must outlive the batch. Validates structure, then
  * events. */
 VT_MUST_CHECK vt_err batch_decode(struct arena *arena, const struct batch_options *options,
-                                  uint8_t frame_type, uint32_t event_count, struct vt_bytes payload,
-                                  struct batch **out_batch);
+                                  const struct batch_frame *frame, struct batch **out_batch);
 
 /* Event `index` as one msgpack map in the form of BATCH_ROWS, whatever form it came in: what an
  * exception keeps. From the arena where it must be made. A session's event gets its generated id

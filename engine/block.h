@@ -15,6 +15,7 @@
 
 #include "catalog.h"
 #include "venturi/bytes.h"
+#include "venturi/hash.h"
 
 /* Ids are kept as text, as the 16 bytes of a UUID whose canonical lower-case text is the id, or as
  * the number of a producer session's event, whose id is "EPOCH-SEQUENCE", 20 digits each. */
@@ -28,11 +29,22 @@ struct row_id {
     uint8_t kind;
 };
 
+/* The 16 bytes of a canonical lower-case UUID's text, false for any other text. */
+bool row_id_uuid_parse(struct vt_bytes text, uint8_t out_uuid[16]);
+
 /* The id as the text of the semantics; `buffer` is used for kinds other than text. */
 struct vt_str row_id_text(const struct row_id *id, char buffer[48]);
 
-/* Order of the texts, by bytes, without making them. */
+/* Order of the texts, by bytes; two UUIDs or two sequences are compared without making them. */
 int row_id_compare(const struct row_id *a, const struct row_id *b);
+
+/* What a row is looked for by: K finds candidates, the other three decide, byte for byte. */
+struct row_wanted {
+    const struct vt_hash128 *identity;
+    struct vt_str tenant;
+    struct vt_str source;
+    const struct row_id *id;
+};
 
 struct row_column {
     struct vt_str name;

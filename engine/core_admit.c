@@ -139,8 +139,11 @@ core_decode(struct core *core, struct work *work, const struct core_frame *frame
         .epoch = frame->epoch,
         .sequence = frame->sequence,
     };
-    vt_err err = batch_decode(&work->arena, &options, frame->frame_type, frame->event_count,
-                              item->payload, &item->batch);
+    vt_err err = batch_decode(&work->arena, &options,
+                              &(struct batch_frame){.type = frame->frame_type,
+                                                    .event_count = frame->event_count,
+                                                    .payload = item->payload},
+                              &item->batch);
 
     if (err != VT_OK)
         return err;

@@ -39,8 +39,8 @@ struct row_chunk {
     uint32_t *source;            /* dict code */
     struct row_id *id;           /* data in the epoch's arena */
     struct vt_hash128 *identity; /* {0, 0} for sequence ids: they have no place in the id run */
-    struct vt_bytes *extra;      /* NULL until a row has any */
-    int64_t **value;             /* [slot][row]; NULL for string slots */
+    _Atomic(struct vt_bytes *) extra; /* NULL until a row has any: set by the owner with release */
+    int64_t **value;                  /* [slot][row]; NULL for string slots */
     uint8_t **present;
     uint32_t **code; /* [slot][row] dict codes; NULL for decimal slots */
 };
@@ -84,8 +84,9 @@ struct feed_entry {
     bool closed; /* by a close record, not by a tick */
 };
 
-struct exception_chunk;
-struct epoch_lists; /* private: chunked append-only lists */
+struct epoch_lists;  /* private: chunked append-only lists */
+struct identity_map; /* private */
+struct code_memo;    /* private: codes of the batch at hand in the dictionary */
 
 struct epoch {
     _Atomic uint32_t references;
@@ -103,6 +104,7 @@ struct epoch {
     struct cells *cells;
     struct epoch_lists *lists;
     struct identity_map *identities; /* K -> row, for confirmation; owner only */
+    struct code_memo *memo;          /* owner only */
 };
 
 struct epoch_options {
@@ -128,12 +130,26 @@ bool epoch_is_empty(const struct epoch *epoch);
 /* A row as (type << 32 | row). */
 typedef uint64_t row_ref;
 
-/* Appends accepted event `index` of a batch. Owner only. */
+/* Before the first append of a batch: its codes are not those of the batch before. Owner only. */
+VT_MUST_CHECK vt_err epoch_batch_begin(struct epoch *epoch, const struct batch *batch);
+
+/* Appends accepted event `index` of the batch begun; positions ascend. The cells are the caller's
+ * to fill. Owner only. */
 VT_MUST_CHECK vt_err epoch_append(struct epoch *epoch, const struct batch *batch, uint32_t index,
                                   const struct vt_hash128 *identity, row_ref *out_row);
-/* VT_NOT_FOUND, or the row of this identity. */
-VT_MUST_CHECK vt_err epoch_find(const struct epoch *epoch, const struct vt_hash128 *identity,
-                                struct vt_str tenant, struct vt_str source, const struct row_id *id,
+
+/* Where the row stands: its chunk, and its index there. */
+static inline const struct row_chunk *
+epoch_row_chunk(const struct epoch *epoch, row_ref row, uint32_t *out_at)
+{
+    *out_at = (uint32_t)row % EPOCH_CHUNK_ROWS;
+    return epoch->tables[row >> 32].chunks[(uint32_t)row / EPOCH_CHUNK_ROWS];
+}
+
+/* Brings the place where the map has K, if it has it, into the cache. */
+void epoch_prefetch(const struct epoch *epoch, const struct vt_hash128 *identity);
+/* VT_NOT_FOUND, or the row of this identity: tenant, source and id are compared, byte for byte. */
+VT_MUST_CHECK vt_err epoch_find(const struct epoch *epoch, const struct row_wanted *wanted,
                                 row_ref *out_row);
 
 VT_MUST_CHECK vt_err epoch_add_exception(struct epoch *epoch, const struct exception_entry *entry);
@@ -158,9 +174,11 @@ const struct exception_entry *epoch_exception_at(const struct epoch *epoch, uint
 const struct settle_entry *epoch_settle_at(const struct epoch *epoch, uint32_t index);
 const struct feed_entry *epoch_feed_at(const struct epoch *epoch, uint32_t index);
 
-/* Rows of the mark, clustered by (tenant, type) in position order, by a stable count into place.
- * `tenant` and `type` are indexes in the epoch's catalog, or CATALOG_NONE for all. The sink borrows
- * the block. */
+/* Rows of the mark, clustered by (tenant, type), both ascending as indexes of the catalog, in the
+ * order of positions, by a stable count into place. A cluster comes in blocks of at most
+ * EPOCH_BLOCK_ROWS. `tenant` and `type` are indexes in the epoch's catalog, or CATALOG_NONE for all.
+ * The sink borrows the block; its ids are always there, its extra where one of the rows has any. */
+#define EPOCH_BLOCK_ROWS 65536
 struct epoch_scan {
     uint32_t tenant;
     uint32_t type;
@@ -170,6 +188,7 @@ struct epoch_scan {
 };
 VT_MUST_CHECK vt_err epoch_scan_rows(const struct epoch_mark *mark, const struct epoch_scan *scan);
 
-/* One row as a block of one; memory from the arena. */
+/* One row as a block of one, with a dictionary of its own: memory from the arena, but ids and strings
+ * are the epoch's. */
 VT_MUST_CHECK vt_err epoch_fetch(const struct epoch *epoch, row_ref row, struct arena *arena,
                                  struct row_block *out_block);

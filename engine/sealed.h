@@ -59,10 +59,8 @@ VT_MUST_CHECK vt_err sealed_each_identity(const struct sealed *sealed,
 uint64_t sealed_identity_count(const struct sealed *sealed);
 
 /* VT_NOT_FOUND, or the row as a block of one (memory from the arena) with its position. */
-VT_MUST_CHECK vt_err sealed_find(const struct sealed *sealed, const struct vt_hash128 *identity,
-                                 struct vt_str tenant, struct vt_str source,
-                                 const struct row_id *id, struct arena *arena,
-                                 struct row_block *out_row);
+VT_MUST_CHECK vt_err sealed_find(const struct sealed *sealed, const struct row_wanted *wanted,
+                                 struct arena *arena, struct row_block *out_row);
 
 /* Cells of the footer, in their order; names and dims by strings. */
 struct sealed_cell {

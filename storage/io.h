@@ -50,7 +50,8 @@ struct io_name_list {
 /* Files. Paths are borrowed for the call. */
 VT_MUST_CHECK vt_err io_open(struct io *io, const char *path, uint32_t flags,
                              struct io_file **out_file);
-void io_close_file(struct io_file *file); /* NULL is allowed */
+void io_close_file(struct io_file *file);      /* NULL is allowed */
+bool io_file_dead(const struct io_file *file); /* a write or sync failed: no further one is taken */
 VT_MUST_CHECK vt_err io_read_at(struct io_file *file, void *buffer, uint64_t bytes,
                                 uint64_t offset); /* VT_END where the file is shorter */
 VT_MUST_CHECK vt_err io_write_at(struct io_file *file, const void *buffer, uint64_t bytes,

@@ -8,7 +8,8 @@
  *     0    4 magic          bytes 'V' 'T' 'C' '1'
  *     4    2 version        1
  *     6    2 flags          COMMIT_END_MARK: a clean stop
- *     8    8 check          XXH3-64 of bytes 16 .. head_bytes (header and record table)
+ *     8    8 check          XXH3-64 of bytes 16 .. head_bytes (header and record table), its seed
+ *                           bytes 0..7
  *    16    8 store          id of the store: a stray block of another store is no commit
  *    24    8 start          start number of the process that wrote it
  *    32    8 number         of this commit, dense from 1
@@ -20,7 +21,9 @@
  *    72    4 bytes          all of it, without the padding
  *    76    4 head_bytes     128 + record_count x 48
  *    80    4 lane           where it was meant to be; 84 4 reserved; 88 8 offset in the lane
- *    96   32 reserved
+ *    96    8 durable        greatest number known to be durable when this one was made; a chain
+ *                           that ends below it has lost what was acked: damage
+ *   104   24 reserved
  *   128      record table, then payloads, each at a multiple of 8
  *
  * RECORD TABLE ENTRY, 48 bytes
@@ -35,6 +38,16 @@
  *    32    8 sequence       of the first event in (producer, epoch)
  *    40    4 offset         of the payload in the commit
  *    44    4 reserved
+ *
+ * Payloads stand in the order of the table; what lies between them is zero. The payload of
+ * LOG_START is the number (8) and check (8) of the commit that this start follows; log_buffer_get
+ * puts it into every buffer until the first commit of the start is submitted, and
+ * log_buffer_record_count does not count it.
+ *
+ * WHAT A CRASH MAY TAKE. Commit n+L is written only when commit n is durable, so a crash takes at
+ * most the L commits in flight, none of which was acked. A commit that is missing although a later
+ * one, the manifest or a start record proves that it was durable is VT_DAMAGED, naming lane and
+ * offset. Commits of older starts beyond the number that a start follows are void and never return.
  *
  * Life, Thread: the log belongs to the front thread. Buffers are shared read-only with the workers
  * between submit and log_buffer_put.
@@ -97,7 +110,8 @@ struct log_commit {
 struct log;
 struct log_buffer;
 
-/* An empty buffer, or NULL where all are in use (back-pressure). */
+/* An empty buffer, or NULL where all are in use (back-pressure). One that is not wanted after all
+ * goes back by log_buffer_put. */
 struct log_buffer *log_buffer_get(struct log *log);
 
 /* Room for a record and `record->bytes` of payload; the caller copies the payload to *out_payload
@@ -113,7 +127,11 @@ uint32_t log_buffer_bytes(const struct log_buffer *buffer);
 uint32_t log_buffer_record_count(const struct log_buffer *buffer);
 
 /* Numbers the commit, seals its header and queues the write. The buffer stays the log's until it is
- * durable and the caller has put it. *out_commit stays valid until log_buffer_put. */
+ * durable and the caller has put it. *out_commit stays valid until log_buffer_put. An arrival
+ * before the previous commit's becomes that one's: read it from *out_commit.
+ * VT_FULL: its lane is full of unsealed commits; nothing has changed, seal and try again.
+ * VT_INVALID: the position does not follow, or event_count is not the records' sum. VT_BROKEN:
+ * after a failed write (log_failed) or a commit with the end mark. */
 struct log_submit {
     uint64_t first_position;
     int64_t arrival_us;
@@ -130,12 +148,16 @@ void log_buffer_put(struct log *log, struct log_buffer *buffer);
 uint64_t log_durable(const struct log *log);
 uint64_t log_last(const struct log *log); /* greatest number submitted or recovered */
 
+/* Writes that the kernel has now. A log is closed when there are none: poll until then. */
+uint32_t log_in_flight(const struct log *log);
+
 /* The first failure of a write; after it nothing more becomes durable. VT_OK while all is well. */
 vt_err log_failed(const struct log *log);
 
 /* Commits up to `number` are sealed: their place in the lanes may be written again. */
 void log_release(struct log *log, uint64_t number);
 
-/* Bytes of lanes that hold unsealed commits, and all bytes of the lanes: for admission. */
+/* Bytes of lanes that hold unsealed commits (the fullest lane counts for all, since the next commit
+ * may be its), and all bytes of the lanes: for admission. */
 uint64_t log_used_bytes(const struct log *log);
 uint64_t log_capacity_bytes(const struct log *log);

@@ -1,0 +1,8 @@
+#include "batch_reader.h"
+
+vt_err
+batch_columns_decode(struct batch_reader *reader)
+{
+    (void)reader;
+    return VT_UNSUPPORTED;
+}

@@ -1,0 +1,444 @@
+/*
+ * manifest_format.c - encoding and folding of manifest edits.
+ */
+#include "manifest_format.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "venturi/assert.h"
+
+#define MANIFEST_MAGIC   UINT32_C(0x314d5456) /* 'V' 'T' 'M' '1' */
+#define MANIFEST_VERSION 1U
+#define CHECKED_FROM     8U
+#define STATE_BYTES_MAX  (UINT64_C(64) << 20)
+#define SEGMENTS_MAX     (UINT32_C(1) << 24)
+
+struct edit_head {
+    le32 magic;
+    le32 crc32c;
+    le16 version;
+    le16 kind;
+    le32 copy;
+    le64 store;
+    le64 sequence;
+    le64 offset;
+    le64 payload_bytes;
+    uint8_t reserved[16];
+};
+_Static_assert(sizeof(struct edit_head) == MANIFEST_EDIT_BYTES, "the table in manifest.h");
+
+struct cut_bytes {
+    le64 number;
+    le64 position;
+    le64 arrival_us;
+    le64 check;
+    le64 start;
+};
+_Static_assert(sizeof(struct cut_bytes) == 40, "the table in manifest.h");
+
+struct segment_bytes {
+    le64 cut;
+    le64 first_position;
+    le64 last_position;
+    le64 file_bytes;
+    le32 partition;
+    le32 reserved;
+};
+_Static_assert(sizeof(struct segment_bytes) == 40, "the table in manifest.h");
+
+struct snapshot_bytes {
+    le64 start;
+    le64 follows_number;
+    le64 follows_check;
+    le64 known_number;
+    struct cut_bytes sealed;
+    le32 segment_count;
+    le32 reserved0;
+    le64 state_bytes;
+    le64 reserved1;
+};
+_Static_assert(sizeof(struct snapshot_bytes) == 96, "the table in manifest.h");
+
+struct seal_bytes {
+    struct cut_bytes cut;
+    le32 segment_count;
+    le32 reserved;
+    le64 state_bytes;
+};
+_Static_assert(sizeof(struct seal_bytes) == 56, "the table in manifest.h");
+
+static uint64_t
+edit_bytes_of(uint64_t payload_bytes)
+{
+    return (sizeof(struct edit_head) + payload_bytes + MANIFEST_EDIT_BYTES - 1) /
+           MANIFEST_EDIT_BYTES * MANIFEST_EDIT_BYTES;
+}
+
+/* An edit with an empty payload of that size; *out_payload is where it goes. */
+static vt_err
+edit_new(enum manifest_kind kind, uint64_t payload_bytes, struct manifest_edit *out_edit,
+         uint8_t **out_payload)
+{
+    struct manifest_edit edit = {NULL, edit_bytes_of(payload_bytes)};
+
+    edit.data = calloc(1, edit.bytes);
+    if (edit.data == NULL)
+        return VT_NOMEM;
+    *(struct edit_head *)edit.data = (struct edit_head){
+        .magic = le32_put(MANIFEST_MAGIC),
+        .version = le16_put(MANIFEST_VERSION),
+        .kind = le16_put((uint16_t)kind),
+        .payload_bytes = le64_put(payload_bytes),
+    };
+    *out_edit = edit;
+    *out_payload = edit.data + sizeof(struct edit_head);
+    return VT_OK;
+}
+
+static struct cut_bytes
+cut_put(const struct manifest_cut *cut)
+{
+    return (struct cut_bytes){
+        .number = le64_put(cut->number),
+        .position = le64_put(cut->position),
+        .arrival_us = le64_put((uint64_t)cut->arrival_us),
+        .check = le64_put(cut->check),
+        .start = le64_put(cut->start),
+    };
+}
+
+static struct manifest_cut
+cut_get(const struct cut_bytes *bytes)
+{
+    return (struct manifest_cut){
+        .number = le64_get(bytes->number),
+        .position = le64_get(bytes->position),
+        .arrival_us = (int64_t)le64_get(bytes->arrival_us),
+        .check = le64_get(bytes->check),
+        .start = le64_get(bytes->start),
+    };
+}
+
+/* Segments, then state. */
+static void
+put_tail(uint8_t *at, const struct manifest_segment *segments, uint32_t count,
+         struct vt_bytes state)
+{
+    for (uint32_t i = 0; i < count; i++, at += sizeof(struct segment_bytes))
+        *(struct segment_bytes *)at = (struct segment_bytes){
+            .cut = le64_put(segments[i].cut),
+            .first_position = le64_put(segments[i].first_position),
+            .last_position = le64_put(segments[i].last_position),
+            .file_bytes = le64_put(segments[i].file_bytes),
+            .partition = le32_put(segments[i].partition),
+        };
+    if (state.size > 0)
+        memcpy(at, state.data, state.size);
+}
+
+vt_err
+manifest_encode_snapshot(const struct manifest_state *state, struct manifest_edit *out_edit)
+{
+    uint64_t bytes = sizeof(struct snapshot_bytes) +
+                     state->segment_count * sizeof(struct segment_bytes) + state->state_bytes;
+    uint8_t *payload;
+    vt_err err = edit_new(MANIFEST_SNAPSHOT, bytes, out_edit, &payload);
+
+    if (err != VT_OK)
+        return err;
+    *(struct snapshot_bytes *)payload = (struct snapshot_bytes){
+        .start = le64_put(state->start),
+        .follows_number = le64_put(state->follows_number),
+        .follows_check = le64_put(state->follows_check),
+        .known_number = le64_put(state->known_number),
+        .sealed = cut_put(&state->sealed),
+        .segment_count = le32_put(state->segment_count),
+        .state_bytes = le64_put(state->state_bytes),
+    };
+    put_tail(payload + sizeof(struct snapshot_bytes), state->segments, state->segment_count,
+             (struct vt_bytes){state->state, state->state_bytes});
+    return VT_OK;
+}
+
+vt_err
+manifest_encode_seal(const struct manifest_seal *seal, struct manifest_edit *out_edit)
+{
+    uint64_t bytes = sizeof(struct seal_bytes) +
+                     seal->segment_count * sizeof(struct segment_bytes) + seal->state.size;
+    uint8_t *payload;
+    vt_err err = edit_new(MANIFEST_SEAL, bytes, out_edit, &payload);
+
+    if (err != VT_OK)
+        return err;
+    *(struct seal_bytes *)payload = (struct seal_bytes){
+        .cut = cut_put(&seal->cut),
+        .segment_count = le32_put(seal->segment_count),
+        .state_bytes = le64_put(seal->state.size),
+    };
+    put_tail(payload + sizeof(struct seal_bytes), seal->segments, seal->segment_count, seal->state);
+    return VT_OK;
+}
+
+vt_err
+manifest_encode_end(uint64_t number, struct manifest_edit *out_edit)
+{
+    le64 bytes = le64_put(number);
+    uint8_t *payload;
+    vt_err err = edit_new(MANIFEST_END, sizeof bytes, out_edit, &payload);
+
+    if (err == VT_OK)
+        memcpy(payload, &bytes, sizeof bytes);
+    return err;
+}
+
+void
+manifest_edit_place(struct manifest_edit *edit, const struct manifest_place *place)
+{
+    struct edit_head *head = (struct edit_head *)edit->data;
+    uint64_t end = sizeof *head + le64_get(head->payload_bytes);
+
+    VT_ASSERT(place->offset % MANIFEST_EDIT_BYTES == 0);
+    VT_ASSERT(end <= edit->bytes);
+    head->copy = le32_put(place->copy);
+    head->store = le64_put(place->store);
+    head->sequence = le64_put(place->sequence);
+    head->offset = le64_put(place->offset);
+    head->crc32c = le32_put(vt_crc32c(edit->data + CHECKED_FROM, end - CHECKED_FROM));
+}
+
+void
+manifest_state_deinit(struct manifest_state *state)
+{
+    free(state->segments);
+    free(state->state);
+    *state = (struct manifest_state){0};
+}
+
+static int
+compare_segments(const void *left, const void *right)
+{
+    const struct manifest_segment *a = left;
+    const struct manifest_segment *b = right;
+
+    if (a->cut != b->cut)
+        return a->cut < b->cut ? -1 : 1;
+    return a->partition < b->partition ? -1 : a->partition > b->partition;
+}
+
+static vt_err
+reserve_segments(struct manifest_state *state, uint32_t more)
+{
+    uint32_t want = state->segment_count + more;
+
+    if (more > SEGMENTS_MAX - state->segment_count)
+        return VT_BAD_LENGTH;
+    if (want <= state->segment_max)
+        return VT_OK;
+    if (want < state->segment_max * 2)
+        want = state->segment_max * 2;
+    void *segments = realloc(state->segments, want * sizeof state->segments[0]);
+
+    if (segments == NULL)
+        return VT_NOMEM;
+    state->segments = segments;
+    state->segment_max = want;
+    return VT_OK;
+}
+
+vt_err
+manifest_apply_seal(struct manifest_state *state, const struct manifest_seal *seal)
+{
+    uint8_t *copy = NULL;
+    vt_err err = reserve_segments(state, seal->segment_count);
+
+    if (err != VT_OK)
+        return err;
+    if (seal->state.size > 0) {
+        copy = malloc(seal->state.size);
+        if (copy == NULL)
+            return VT_NOMEM;
+        memcpy(copy, seal->state.data, seal->state.size);
+    }
+    if (seal->segment_count > 0) {
+        memcpy(state->segments + state->segment_count, seal->segments,
+               seal->segment_count * sizeof seal->segments[0]);
+        state->segment_count += seal->segment_count;
+        qsort(state->segments, state->segment_count, sizeof state->segments[0], compare_segments);
+    }
+    free(state->state);
+    state->state = copy;
+    state->state_bytes = seal->state.size;
+    state->sealed = seal->cut;
+    return VT_OK;
+}
+
+/* Reads `count` segments and the state, which must end the payload exactly. */
+static vt_err
+get_tail(struct vt_bytes tail, uint32_t count, uint64_t state_bytes,
+         struct manifest_segment **out_segments, struct vt_bytes *out_state)
+{
+    const struct segment_bytes *from = (const struct segment_bytes *)tail.data;
+
+    if (count > SEGMENTS_MAX || state_bytes > STATE_BYTES_MAX ||
+        tail.size != count * sizeof *from + state_bytes)
+        return VT_BAD_LENGTH;
+    struct manifest_segment *segments = calloc((size_t)count + 1, sizeof *segments);
+
+    if (segments == NULL)
+        return VT_NOMEM;
+    for (uint32_t i = 0; i < count; i++, from++)
+        segments[i] = (struct manifest_segment){
+            .cut = le64_get(from->cut),
+            .first_position = le64_get(from->first_position),
+            .last_position = le64_get(from->last_position),
+            .file_bytes = le64_get(from->file_bytes),
+            .partition = le32_get(from->partition),
+        };
+    *out_segments = segments;
+    *out_state = (struct vt_bytes){(const uint8_t *)from, state_bytes};
+    return VT_OK;
+}
+
+static vt_err
+fold_snapshot(struct manifest_state *state, struct vt_bytes payload)
+{
+    const struct snapshot_bytes *from = (const struct snapshot_bytes *)payload.data;
+    struct manifest_segment *segments;
+    struct manifest_seal seal = {0};
+
+    if (payload.size < sizeof *from)
+        return VT_BAD_LENGTH;
+    struct vt_bytes tail = {payload.data + sizeof *from, payload.size - sizeof *from};
+    vt_err err = get_tail(tail, le32_get(from->segment_count), le64_get(from->state_bytes),
+                          &segments, &seal.state);
+
+    if (err != VT_OK)
+        return err;
+    seal.cut = cut_get(&from->sealed);
+    seal.segments = segments;
+    seal.segment_count = le32_get(from->segment_count);
+    err = manifest_apply_seal(state, &seal);
+    free(segments);
+    if (err != VT_OK)
+        return err;
+    state->start = le64_get(from->start);
+    state->follows_number = le64_get(from->follows_number);
+    state->follows_check = le64_get(from->follows_check);
+    state->known_number = le64_get(from->known_number);
+    return VT_OK;
+}
+
+static vt_err
+fold_seal(struct manifest_state *state, struct vt_bytes payload)
+{
+    const struct seal_bytes *from = (const struct seal_bytes *)payload.data;
+    struct manifest_segment *segments;
+    struct manifest_seal seal = {0};
+
+    if (payload.size < sizeof *from)
+        return VT_BAD_LENGTH;
+    struct vt_bytes tail = {payload.data + sizeof *from, payload.size - sizeof *from};
+    vt_err err = get_tail(tail, le32_get(from->segment_count), le64_get(from->state_bytes),
+                          &segments, &seal.state);
+
+    if (err != VT_OK)
+        return err;
+    seal.cut = cut_get(&from->cut);
+    seal.segments = segments;
+    seal.segment_count = le32_get(from->segment_count);
+    err = seal.cut.number < state->sealed.number ? VT_BAD_CHAIN : manifest_apply_seal(state, &seal);
+    free(segments);
+    return err;
+}
+
+/* The edit at `offset`, as far as its own bytes can tell. */
+static vt_err
+check_edit(struct vt_bytes file, uint64_t offset, uint64_t store, uint32_t copy)
+{
+    const struct edit_head *head = (const struct edit_head *)(file.data + offset);
+    uint64_t left = file.size - offset;
+
+    if (left < sizeof *head || le32_get(head->magic) != MANIFEST_MAGIC)
+        return VT_BAD_MAGIC;
+    if (le64_get(head->payload_bytes) > left - sizeof *head)
+        return VT_BAD_LENGTH;
+    uint64_t end = sizeof *head + le64_get(head->payload_bytes);
+
+    if (le32_get(head->crc32c) != vt_crc32c(file.data + offset + CHECKED_FROM, end - CHECKED_FROM))
+        return VT_BAD_CRC;
+    if (le64_get(head->store) != store || le32_get(head->copy) != copy ||
+        le64_get(head->offset) != offset)
+        return VT_BAD_PLACE;
+    return le16_get(head->version) == MANIFEST_VERSION ? VT_OK : VT_BAD_VERSION;
+}
+
+static vt_err
+fold_edit(struct manifest_fold *fold, const struct edit_head *head)
+{
+    struct vt_bytes payload = {(const uint8_t *)(head + 1), le64_get(head->payload_bytes)};
+    uint16_t kind = le16_get(head->kind);
+    vt_err err = VT_BAD_TYPE;
+
+    if (le64_get(head->sequence) <= fold->state.sequence ||
+        (kind == MANIFEST_SNAPSHOT) != (fold->good_bytes == 0))
+        return VT_BAD_CHAIN;
+    if (kind == MANIFEST_SNAPSHOT)
+        err = fold_snapshot(&fold->state, payload);
+    else if (kind == MANIFEST_SEAL)
+        err = fold_seal(&fold->state, payload);
+    else if (kind == MANIFEST_END && payload.size == sizeof(le64))
+        err = VT_OK;
+    if (err != VT_OK)
+        return err;
+    if (kind == MANIFEST_END)
+        fold->state.known_number = vt_load64(payload.data);
+    fold->state.sequence = le64_get(head->sequence);
+    return VT_OK;
+}
+
+/* The greatest sequence of the good edits at or after `offset`. */
+static uint64_t
+find_beyond(struct vt_bytes file, uint64_t offset, uint64_t store, uint32_t copy)
+{
+    uint64_t beyond = 0;
+
+    for (; offset < file.size; offset += MANIFEST_EDIT_BYTES) {
+        if (check_edit(file, offset, store, copy) != VT_OK)
+            continue;
+        uint64_t sequence = le64_get(((const struct edit_head *)(file.data + offset))->sequence);
+
+        if (sequence > beyond)
+            beyond = sequence;
+    }
+    return beyond;
+}
+
+vt_err
+manifest_fold_file(struct vt_bytes file, uint64_t store, uint32_t copy,
+                   struct manifest_fold *out_fold)
+{
+    struct manifest_fold fold = {0};
+
+    while (fold.good_bytes < file.size) {
+        const struct edit_head *head = (const struct edit_head *)(file.data + fold.good_bytes);
+        vt_err err = check_edit(file, fold.good_bytes, store, copy);
+
+        if (err == VT_OK)
+            err = fold_edit(&fold, head);
+        if (err == VT_NOMEM || err == VT_BAD_VERSION) {
+            manifest_state_deinit(&fold.state);
+            return err;
+        }
+        if (err != VT_OK)
+            break;
+        fold.any = true;
+        fold.good_bytes += edit_bytes_of(le64_get(head->payload_bytes));
+    }
+    fold.torn = fold.good_bytes < file.size;
+    if (fold.torn)
+        fold.beyond = find_beyond(file, fold.good_bytes, store, copy);
+    *out_fold = fold;
+    return VT_OK;
+}

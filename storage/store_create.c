@@ -1,0 +1,164 @@
+/*
+ * store_create.c - makes a store. The order is what makes it crash-safe:
+ *
+ *   store.new, durable with its name    from here on "unfinished" is written down
+ *   lanes in full, manifest, segments/  all durable
+ *   store.new -> store                  from here on there is a store
+ *
+ * A directory with lanes or manifests but neither of the two has lost its superblock: nothing there
+ * may be overwritten.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_internal.h"
+#include "venturi/assert.h"
+
+#define FILL_BYTES         (UINT64_C(1) << 20)
+#define PARTITIONS_DEFAULT 16U
+#define LANES_DEFAULT      4U
+#define LANE_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define COMMIT_DEFAULT     (UINT32_C(2) << 20)
+
+static bool
+exists(struct store *store, const char *name)
+{
+    char path[STORE_PATH_BYTES];
+    struct io_file *file;
+
+    store_path(store, name, path);
+    if (io_open(store->io, path, IO_OPEN_READ, &file) != VT_OK)
+        return false;
+    io_close_file(file);
+    return true;
+}
+
+static vt_err
+unlink_name(struct store *store, const char *name)
+{
+    char path[STORE_PATH_BYTES];
+
+    store_path(store, name, path);
+    vt_err err = io_unlink(store->io, path);
+
+    return err == VT_NOT_FOUND ? VT_OK : err;
+}
+
+/* Every block is written once, so that later writes allocate nothing and change no metadata. */
+static vt_err
+fill_lane(struct store *store, uint32_t lane)
+{
+    uint64_t bytes = store->superblock.lane_bytes;
+    uint8_t *zeros = aligned_alloc(IO_ALIGN, FILL_BYTES);
+    struct io_file *file = NULL;
+    char name[16];
+    char path[STORE_PATH_BYTES];
+
+    if (zeros == NULL)
+        return VT_NOMEM;
+    memset(zeros, 0, FILL_BYTES);
+    (void)snprintf(name, sizeof name, "lane-%02u", lane);
+    store_path(store, name, path);
+    vt_err err = unlink_name(store, name);
+
+    if (err == VT_OK)
+        err = io_open(store->io, path, IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT, &file);
+    for (uint64_t at = 0; err == VT_OK && at < bytes; at += FILL_BYTES) {
+        uint64_t left = bytes - at;
+
+        err = io_write_at(file, zeros, left < FILL_BYTES ? left : FILL_BYTES, at);
+    }
+    if (err == VT_OK)
+        err = io_sync(file);
+    io_close_file(file);
+    free(zeros);
+    return err;
+}
+
+static vt_err
+draw(struct store *store, const struct store_options *options)
+{
+    struct superblock *superblock = &store->superblock;
+    vt_err err = VT_OK;
+
+    *superblock = (struct superblock){
+        .partition_count =
+            options->partition_count == 0 ? PARTITIONS_DEFAULT : options->partition_count,
+        .lane_count = options->lane_count == 0 ? LANES_DEFAULT : options->lane_count,
+        .lane_bytes = options->lane_bytes == 0 ? LANE_BYTES_DEFAULT : options->lane_bytes,
+        .commit_bytes_max =
+            options->commit_bytes_max == 0 ? COMMIT_DEFAULT : options->commit_bytes_max,
+    };
+    while (err == VT_OK && superblock->store == 0)
+        err = io_random(store->io, &superblock->store, sizeof superblock->store);
+    if (err == VT_OK)
+        err = io_random(store->io, &superblock->history, sizeof superblock->history);
+    if (err == VT_OK)
+        err = io_random(store->io, &superblock->key, sizeof superblock->key);
+    if (err == VT_OK)
+        err = io_random(store->io, superblock->secret, sizeof superblock->secret);
+    return err == VT_OK ? superblock_check(superblock) : err;
+}
+
+/* store.new -> store, and the name durable. */
+static vt_err
+publish(struct store *store)
+{
+    char fresh[STORE_PATH_BYTES];
+    char path[STORE_PATH_BYTES];
+
+    store_path(store, "store.new", fresh);
+    store_path(store, "store", path);
+    vt_err err = io_rename(store->io, fresh, path);
+
+    return err == VT_OK ? io_sync_dir(store->io, store->dir) : err;
+}
+
+static vt_err
+write_new(struct store *store)
+{
+    char fresh[STORE_PATH_BYTES];
+
+    store_path(store, "store.new", fresh);
+    vt_err err = unlink_name(store, "store.new");
+
+    if (err == VT_OK)
+        err = superblock_write(store->io, fresh, &store->superblock);
+    return err == VT_OK ? io_sync_dir(store->io, store->dir) : err;
+}
+
+vt_err
+store_create(struct store *store, const struct store_options *options)
+{
+    char segments[STORE_PATH_BYTES];
+    vt_err err;
+
+    if (!exists(store, "store.new") &&
+        (exists(store, "manifest-0") || exists(store, "manifest-1") || exists(store, "lane-00")))
+        return vt_err_detail(VT_DAMAGED,
+                             "%s/store at 0: the superblock is missing, but the rest "
+                             "of a store is there",
+                             store->dir);
+    err = draw(store, options);
+    if (err == VT_OK)
+        err = write_new(store);
+    for (uint32_t i = 0; err == VT_OK && i < store->superblock.lane_count; i++)
+        err = fill_lane(store, i);
+    store_path(store, "segments", segments);
+    if (err == VT_OK)
+        err = io_make_dir(store->io, segments);
+    if (err == VT_OK)
+        err = io_sync_dir(store->io, store->dir);
+    if (err == VT_OK)
+        err = manifest_create(store->io, store->dir, store->superblock.store);
+    return err == VT_OK ? publish(store) : err;
+}
+
+vt_err
+store_heal_superblock(struct store *store)
+{
+    vt_err err = write_new(store);
+
+    return err == VT_OK ? publish(store) : err;
+}

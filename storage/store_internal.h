@@ -1,0 +1,48 @@
+/*
+ * store_internal.h - the store's object, shared by the files that make up storage.h.
+ *
+ * Thread: the one that opened it.
+ */
+#pragma once
+
+#include "log_internal.h"
+#include "manifest.h"
+#include "recovery.h"
+#include "storage/storage.h"
+#include "superblock.h"
+
+#define STORE_DIR_BYTES_MAX   200
+#define STORE_PATH_BYTES      256
+#define STORE_LOCK_WAIT_NS    INT64_C(20000000)
+#define STORE_LOCK_TRIES      250 /* 5 s: a killed process holds its lock up to 72 ms */
+#define STORE_STATE_BYTES_MAX (UINT64_C(64) << 20)
+
+struct store {
+    struct io *io;
+    char dir[STORE_DIR_BYTES_MAX + 1];
+    struct io_file *lock;
+    struct superblock superblock;
+    uint32_t superblock_bad; /* bit i: copy i was not good at open */
+    uint32_t manifest_bad;
+    struct manifest *manifest;
+    struct io_file *lane_files[STORE_LANES_MAX];
+    struct chain_lanes lanes;
+    struct chain chain;
+    uint32_t tail_index; /* next commit of the chain to give */
+    bool tail_done;
+    uint8_t *tail_data;
+    struct log_record *tail_records;
+    struct log *log;
+    uint64_t start;
+    bool read_only;
+};
+
+/* DIR/name. */
+void store_path(const struct store *store, const char *name, char out_path[STORE_PATH_BYTES]);
+
+/* Makes what is not there: all but the lock. Crash-safe: DIR/store appears last. */
+VT_MUST_CHECK vt_err store_create(struct store *store, const struct store_options *options);
+VT_MUST_CHECK vt_err store_heal_superblock(struct store *store);
+
+/* What the manifest says that recovery needs. */
+struct chain_base store_base(const struct store *store);
