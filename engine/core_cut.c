@@ -81,7 +81,7 @@ core_cut_ready(struct core *core, struct cut *cut)
 static vt_err
 seal_partition(struct core *core, struct cut *cut, uint32_t partition)
 {
-    const struct epoch *epoch = cut->epochs[partition];
+    struct epoch *epoch = cut->epochs[partition];
     struct store_segment *segment = &cut->segments[cut->segment_count];
 
     VT_ASSERT(epoch->frozen);

@@ -25,7 +25,7 @@ struct sealed;
 
 /* Writes and verifies the segment file of a frozen epoch at the path that the store gives it.
  * Nothing in it depends on threads, batch sizes or time. */
-VT_MUST_CHECK vt_err seal_write(struct io *io, struct store *store, const struct epoch *epoch,
+VT_MUST_CHECK vt_err seal_write(struct io *io, struct store *store, struct epoch *epoch,
                                 struct store_segment *out_segment);
 
 /* `catalog` is the one that judged its rows (same packed bytes). One reference. */
