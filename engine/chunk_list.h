@@ -1,6 +1,6 @@
 /*
- * chunk_list.h - an append-only list whose items never move: chunk k holds 64 << k items, so that an
- * index leads to its chunk by one count of leading zeros. A reader that took `count` at a commit
+ * chunk_list.h - an append-only list whose items never move: chunk k holds 64 << k items, so that
+ * an index leads to its chunk by one count of leading zeros. A reader that took `count` at a commit
  * boundary reads the items below it while the owner goes on adding.
  *
  * Life:   zeroed but for item_bytes, add*, chunk_list_deinit.

@@ -2,9 +2,10 @@
  * dedup.c - see dedup.h. Line = high bits of K by multiplication (D. Lemire, "Fast random integer
  * generation in an interval", 2019), so that ids in the order of K fill the table in sequence.
  *
- * A line that has a free slot was never full, for nothing is removed; a full one has a bit beside the
- * table that says whether an insert went on to the next. So a search goes on only where it must, and
- * the bits (one a line, 0.02 B an id) are looked at for full lines only: 6 % of them at load 0.75.
+ * A line that has a free slot was never full, for nothing is removed; a full one has a bit beside
+ * the table that says whether an insert went on to the next. So a search goes on only where it
+ * must, and the bits (one a line, 0.02 B an id) are looked at for full lines only: 6 % of them at
+ * load 0.75.
  */
 #include "dedup.h"
 

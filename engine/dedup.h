@@ -3,11 +3,11 @@
  * 32, chosen by the high bits of K. It answers "never seen" exactly and "maybe" otherwise; a maybe
  * is confirmed elsewhere.
  *
- * A line that is full spills to the next one, and a bit beside the table remembers that it did; load is at
- * most 0.75. 2.69 bytes an id at that load, the bits included.
+ * A line that is full spills to the next one, and a bit beside the table remembers that it did;
+ * load is at most 0.75. 2.69 bytes an id at that load, the bits included.
  *
- * Memory: all reserved at open (huge pages advised), resident once written. Nothing is ever forgotten; VT_DEDUP_FULL when the
- *         budget is used up.
+ * Memory: all reserved at open (huge pages advised), resident once written. Nothing is ever
+ *         forgotten; VT_DEDUP_FULL when the budget is used up.
  * Thread: the owner's; dedup_used and dedup_capacity any.
  */
 #pragma once

@@ -1,6 +1,6 @@
 /*
- * dedup_match.h - which of the 32 tags of one line are equal to a tag, as 32 bits, the first tag in the
- * lowest. By SSE2, by NEON, or plainly, with the same answer.
+ * dedup_match.h - which of the 32 tags of one line are equal to a tag, as 32 bits, the first tag in
+ * the lowest. By SSE2, by NEON, or plainly, with the same answer.
  *
  * Thread: any; no state.
  */

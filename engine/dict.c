@@ -1,6 +1,7 @@
 /*
- * dict.c - see dict.h. The strings stand in a chunked list, their bytes in an arena; a table with open
- * addressing and linear probing leads from a string to its code. Only the owner reads the table.
+ * dict.c - see dict.h. The strings stand in a chunked list, their bytes in an arena; a table with
+ * open addressing and linear probing leads from a string to its code. Only the owner reads the
+ * table.
  */
 #include "dict.h"
 

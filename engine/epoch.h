@@ -176,8 +176,9 @@ const struct feed_entry *epoch_feed_at(const struct epoch *epoch, uint32_t index
 
 /* Rows of the mark, clustered by (tenant, type), both ascending as indexes of the catalog, in the
  * order of positions, by a stable count into place. A cluster comes in blocks of at most
- * EPOCH_BLOCK_ROWS. `tenant` and `type` are indexes in the epoch's catalog, or CATALOG_NONE for all.
- * The sink borrows the block; its ids are always there, its extra where one of the rows has any. */
+ * EPOCH_BLOCK_ROWS. `tenant` and `type` are indexes in the epoch's catalog, or CATALOG_NONE for
+ * all. The sink borrows the block; its ids are always there, its extra where one of the rows has
+ * any. */
 #define EPOCH_BLOCK_ROWS 65536
 struct epoch_scan {
     uint32_t tenant;
@@ -188,7 +189,7 @@ struct epoch_scan {
 };
 VT_MUST_CHECK vt_err epoch_scan_rows(const struct epoch_mark *mark, const struct epoch_scan *scan);
 
-/* One row as a block of one, with a dictionary of its own: memory from the arena, but ids and strings
- * are the epoch's. */
+/* One row as a block of one, with a dictionary of its own: memory from the arena, but ids and
+ * strings are the epoch's. */
 VT_MUST_CHECK vt_err epoch_fetch(const struct epoch *epoch, row_ref row, struct arena *arena,
                                  struct row_block *out_block);

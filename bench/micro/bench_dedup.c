@@ -1,6 +1,7 @@
 /*
- * bench_dedup - nanoseconds an id of the tag table: insert of new ids in batches of 32 with prefetch,
- * lookup of those and of strangers. One JSON line for each size; sizes may be given as arguments.
+ * bench_dedup - nanoseconds an id of the tag table: insert of new ids in batches of 32 with
+ * prefetch, lookup of those and of strangers. One JSON line for each size; sizes may be given as
+ * arguments.
  */
 #include <inttypes.h>
 #include <stdio.h>

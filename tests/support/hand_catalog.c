@@ -63,3 +63,12 @@ catalog_type_slot(const struct catalog_type *type, struct vt_str field)
             return i;
     return CATALOG_NONE;
 }
+
+__attribute__((weak)) bool
+filter_term_accepts(const struct filter_term *term, struct vt_str value)
+{
+    for (uint32_t i = 0; i < term->value_count; i++)
+        if (vt_str_equal(term->values[i], value))
+            return true;
+    return false;
+}

@@ -1,9 +1,9 @@
 /*
- * Goal:   the tag table never says "never seen" of an id that was inserted; "maybe" stays rare; it ends
- *         where its budget ends.
- * Method: random, sequential and adversarial K (all of one line, all of one tag, around the wrap); the
- *         SIMD comparison beside the plain one. A stream of K is a function of its number, so that what
- *         was inserted can be asked again without keeping it.
+ * Goal:   the tag table never says "never seen" of an id that was inserted; "maybe" stays rare; it
+ *         ends where its budget ends.
+ * Method: random, sequential and adversarial K (all of one line, all of one tag, around the wrap);
+ *         the SIMD comparison beside the plain one. A stream of K is a function of its number, so
+ *         that what was inserted can be asked again without keeping it.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -106,8 +106,9 @@ Test(dedup, never_forgets, .timeout = 120)
     }
 }
 
-/* The naive set: "maybe" must be true exactly where a line reached from K's home holds its tag, of which
- * the least is that each inserted K is found; the most is bounded by what shares a tag at all. */
+/* The naive set: "maybe" must be true exactly where a line reached from K's home holds its tag, of
+ * which the least is that each inserted K is found; the most is bounded by what shares a tag at
+ * all. */
 Test(dedup, maybe_has_a_reason, .timeout = 60)
 {
     enum { IDS = 5000 };
@@ -195,7 +196,8 @@ Test(dedup, simd_and_plain_agree, .timeout = 10)
         struct dedup_line line;
         uint16_t tag = (uint16_t)(mix(seed + round) % 5 == 0 ? 0x8000 : mix(seed + round) % 6);
 
-        /* Few values, so that there are hits, and those at which signed saturation could go wrong. */
+        /* Few values, so that there are hits, and those at which signed saturation could go
+         * wrong. */
         for (uint32_t i = 0; i < DEDUP_LINE_TAGS; i++) {
             uint64_t x = mix(seed * 31 + round * 64 + i);
 

@@ -1,0 +1,443 @@
+/* epoch.c - see epoch.h. Opening, appending, freezing and marks; epoch_identity.c finds rows,
+ * epoch_scan.c reads them. */
+#include "epoch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "epoch_private.h"
+#include "venturi/assert.h"
+
+#define EPOCH_ARENA_BYTES (UINT64_C(256) << 10)
+
+static vt_err
+epoch_parts_open(struct epoch *epoch)
+{
+    epoch->tables = calloc(epoch->catalog->type_count + 1, sizeof *epoch->tables);
+    epoch->lists = calloc(1, sizeof *epoch->lists);
+    epoch->memo = calloc(1, sizeof *epoch->memo);
+    if (epoch->tables == NULL || epoch->lists == NULL || epoch->memo == NULL)
+        return VT_NOMEM;
+    epoch->lists->exceptions.item_bytes = sizeof(struct exception_entry);
+    epoch->lists->settles.item_bytes = sizeof(struct settle_entry);
+    epoch->lists->feed.item_bytes = sizeof(struct feed_entry);
+    vt_err err = dict_open(&epoch->dict);
+
+    if (err == VT_OK)
+        err = identity_map_open(&epoch->identities);
+    if (err == VT_OK)
+        err = cells_open(epoch->catalog, epoch->dict, &epoch->cells);
+    return err;
+}
+
+vt_err
+epoch_open(const struct epoch_options *options, struct epoch **out_epoch)
+{
+    struct epoch *epoch = calloc(1, sizeof *epoch);
+
+    VT_ASSERT(options->catalog != NULL);
+    if (epoch == NULL)
+        return VT_NOMEM;
+    atomic_init(&epoch->references, 1);
+    epoch->partition = options->partition;
+    epoch->catalog = options->catalog;
+    epoch->first_commit = options->first_commit;
+    epoch->first_position = options->first_position;
+    arena_init(&epoch->arena, EPOCH_ARENA_BYTES);
+    vt_err err = epoch_parts_open(epoch);
+
+    if (err != VT_OK) {
+        epoch_put(epoch);
+        return err;
+    }
+    *out_epoch = epoch;
+    return VT_OK;
+}
+
+struct epoch *
+epoch_get(struct epoch *epoch)
+{
+    uint32_t before = atomic_fetch_add_explicit(&epoch->references, 1, memory_order_relaxed);
+
+    VT_ASSERT(before > 0);
+    return epoch;
+}
+
+static void
+memo_close(struct epoch *epoch)
+{
+    if (epoch->memo != NULL)
+        free(epoch->memo->entries);
+    free(epoch->memo);
+    epoch->memo = NULL;
+}
+
+static void
+table_free(struct row_table *table)
+{
+    for (uint32_t i = 0; i < EPOCH_CHUNKS_MAX && table->chunks[i] != NULL; i++) {
+        free(atomic_load_explicit(&table->chunks[i]->extra, memory_order_relaxed));
+        free(table->chunks[i]);
+    }
+}
+
+void
+epoch_put(struct epoch *epoch)
+{
+    if (epoch == NULL)
+        return;
+    /* Release what this holder did, acquire what the others did: the last one frees it all. */
+    uint32_t before = atomic_fetch_sub_explicit(&epoch->references, 1, memory_order_acq_rel);
+
+    VT_ASSERT(before > 0);
+    if (before > 1)
+        return;
+    cells_close(epoch->cells);
+    identity_map_close(epoch->identities);
+    dict_close(epoch->dict);
+    memo_close(epoch);
+    if (epoch->lists != NULL) {
+        chunk_list_deinit(&epoch->lists->exceptions);
+        chunk_list_deinit(&epoch->lists->settles);
+        chunk_list_deinit(&epoch->lists->feed);
+    }
+    free(epoch->lists);
+    for (uint32_t type = 0; epoch->tables != NULL && type < epoch->catalog->type_count; type++)
+        table_free(&epoch->tables[type]);
+    free(epoch->tables);
+    arena_deinit(&epoch->arena);
+    free(epoch);
+}
+
+void
+epoch_freeze(struct epoch *epoch, const struct epoch_freeze_at *at)
+{
+    VT_ASSERT(!epoch->frozen);
+    epoch->last_commit = at->commit;
+    epoch->last_position = at->position;
+    epoch->last_arrival_us = at->arrival_us;
+    epoch->frozen = true;
+    memo_close(epoch);
+}
+
+bool
+epoch_is_empty(const struct epoch *epoch)
+{
+    VT_ASSERT(epoch->frozen);
+    for (uint32_t type = 0; type < epoch->catalog->type_count; type++)
+        if (epoch->tables[type].row_count > 0)
+            return false;
+    return epoch->lists->exceptions.count == 0 && epoch->lists->settles.count == 0 &&
+           epoch->lists->feed.count == 0;
+}
+
+/* --- appending */
+
+/* One piece for all columns but extra. Untouched pages of it are not resident, so a partition with
+ * few rows of many types stays small. Columns in the order of falling alignment. */
+static struct row_chunk *
+chunk_open(const struct catalog_type *type)
+{
+    uint64_t slots = type->field_count;
+    uint64_t decimals = 0;
+
+    for (uint32_t s = 0; s < slots; s++)
+        decimals += type->fields[s].kind == FIELD_DECIMAL;
+    uint64_t row_bytes = sizeof(uint64_t) + sizeof(int64_t) + sizeof(struct row_id) +
+                         sizeof(struct vt_hash128) + 2 * sizeof(uint32_t) +
+                         decimals * (sizeof(int64_t) + 1) + (slots - decimals) * sizeof(uint32_t);
+    uint64_t head = sizeof(struct row_chunk) + 3 * slots * sizeof(void *);
+
+    head = (head + 63) & ~UINT64_C(63);
+    uint8_t *at = calloc(1, head + row_bytes * EPOCH_CHUNK_ROWS);
+
+    if (at == NULL)
+        return NULL;
+    struct row_chunk *chunk = (struct row_chunk *)(void *)at;
+
+    chunk->value = (int64_t **)(void *)(at + sizeof *chunk);
+    chunk->present = (uint8_t **)(void *)(chunk->value + slots);
+    chunk->code = (uint32_t **)(void *)(chunk->present + slots);
+    at += head;
+#define COLUMN(pointer)                                \
+    do {                                               \
+        (pointer) = (void *)at;                        \
+        at += sizeof((pointer)[0]) * EPOCH_CHUNK_ROWS; \
+    } while (0)
+    COLUMN(chunk->id);
+    COLUMN(chunk->identity);
+    COLUMN(chunk->position);
+    COLUMN(chunk->time_us);
+    for (uint32_t s = 0; s < slots; s++)
+        if (type->fields[s].kind == FIELD_DECIMAL)
+            COLUMN(chunk->value[s]);
+    COLUMN(chunk->tenant);
+    COLUMN(chunk->source);
+    for (uint32_t s = 0; s < slots; s++)
+        if (type->fields[s].kind == FIELD_STRING)
+            COLUMN(chunk->code[s]);
+    for (uint32_t s = 0; s < slots; s++)
+        if (type->fields[s].kind == FIELD_DECIMAL)
+            COLUMN(chunk->present[s]);
+#undef COLUMN
+    return chunk;
+}
+
+vt_err
+epoch_batch_begin(struct epoch *epoch, const struct batch *batch)
+{
+    struct code_memo *memo = epoch->memo;
+
+    VT_ASSERT(!epoch->frozen);
+    VT_ASSERT(batch->catalog == epoch->catalog);
+    if (memo->capacity < batch->string_count || memo->generation == UINT32_MAX) {
+        uint64_t capacity = 256;
+
+        while (capacity < batch->string_count)
+            capacity *= 2;
+        struct code_memo_entry *entries = calloc(capacity, sizeof *entries);
+
+        if (entries == NULL)
+            return VT_NOMEM;
+        free(memo->entries);
+        *memo = (struct code_memo){.capacity = (uint32_t)capacity, .entries = entries};
+    }
+    memo->generation++;
+    return VT_OK;
+}
+
+static vt_err
+epoch_code(struct epoch *epoch, const struct batch *batch, uint32_t batch_code, uint32_t *out_code)
+{
+    struct code_memo_entry *entry = &epoch->memo->entries[batch_code];
+
+    VT_ASSERT(batch_code < batch->string_count);
+    if (entry->generation != epoch->memo->generation) {
+        uint32_t code;
+        vt_err err = dict_code(epoch->dict, batch->strings[batch_code], &code);
+
+        if (err != VT_OK)
+            return err;
+        *entry = (struct code_memo_entry){epoch->memo->generation, code};
+    }
+    *out_code = entry->code;
+    return VT_OK;
+}
+
+static vt_err
+append_fields(struct epoch *epoch, const struct batch *batch, uint32_t index,
+              struct row_chunk *chunk, uint32_t at)
+{
+    const struct catalog_type *type = &epoch->catalog->types[batch->type[index]];
+
+    for (uint32_t s = 0; s < type->field_count; s++) {
+        if (type->fields[s].kind == FIELD_DECIMAL) {
+            VT_ASSERT(chunk->present[s] != NULL && chunk->value[s] != NULL);
+            chunk->present[s][at] = batch->decimal_present[s][index];
+            chunk->value[s][at] = chunk->present[s][at] ? batch->decimal_value[s][index] : 0;
+            continue;
+        }
+        VT_ASSERT(chunk->code[s] != NULL);
+        vt_err err = epoch_code(epoch, batch, batch->string_code[s][index], &chunk->code[s][at]);
+
+        if (err != VT_OK)
+            return err;
+    }
+    return VT_OK;
+}
+
+static vt_err
+append_extra(struct epoch *epoch, struct vt_bytes extra, struct row_chunk *chunk, uint32_t at)
+{
+    struct vt_bytes *column = atomic_load_explicit(&chunk->extra, memory_order_relaxed);
+
+    if (column == NULL) {
+        column = calloc(EPOCH_CHUNK_ROWS, sizeof *column);
+        if (column == NULL)
+            return VT_NOMEM;
+        /* Pairs with the acquire of a reader, whose own rows may have none. */
+        atomic_store_explicit(&chunk->extra, column, memory_order_release);
+    }
+    uint8_t *copy = arena_alloc(&epoch->arena, extra.size);
+
+    if (copy == NULL)
+        return VT_NOMEM;
+    memcpy(copy, extra.data, extra.size);
+    column[at] = (struct vt_bytes){copy, extra.size};
+    return VT_OK;
+}
+
+static vt_err
+append_row(struct epoch *epoch, const struct batch *batch, uint32_t index, struct row_chunk *chunk,
+           uint32_t at)
+{
+    const struct row_id *id = &batch->id[index];
+    uint8_t *id_data = arena_alloc(&epoch->arena, id->size);
+
+    if (id_data == NULL)
+        return VT_NOMEM;
+    if (id->size > 0)
+        memcpy(id_data, id->data, id->size);
+    chunk->id[at] = (struct row_id){.data = id_data, .size = id->size, .kind = id->kind};
+    chunk->position[at] = batch->first_position + index;
+    chunk->tenant[at] = batch->tenant[index];
+    chunk->time_us[at] = batch->time_us[index];
+    vt_err err = epoch_code(epoch, batch, batch->source[index], &chunk->source[at]);
+
+    if (err == VT_OK)
+        err = append_fields(epoch, batch, index, chunk, at);
+    if (err == VT_OK && batch->extra != NULL && batch->extra[index].size > 0)
+        err = append_extra(epoch, batch->extra[index], chunk, at);
+    return err;
+}
+
+vt_err
+epoch_append(struct epoch *epoch, const struct batch *batch, uint32_t index,
+             const struct vt_hash128 *identity, row_ref *out_row)
+{
+    uint32_t type = batch->type[index];
+
+    VT_ASSERT(!epoch->frozen);
+    VT_ASSERT(type < epoch->catalog->type_count);
+    VT_ASSERT(batch->tenant[index] < epoch->catalog->tenant_count);
+    struct row_table *table = &epoch->tables[type];
+    uint32_t row = table->row_count;
+    uint32_t at = row % EPOCH_CHUNK_ROWS;
+
+    if (row / EPOCH_CHUNK_ROWS >= EPOCH_CHUNKS_MAX)
+        return vt_err_detail(VT_FULL, "an epoch has %u rows of one type", row);
+    struct row_chunk *chunk = table->chunks[row / EPOCH_CHUNK_ROWS];
+
+    if (chunk == NULL) {
+        chunk = chunk_open(&epoch->catalog->types[type]);
+        if (chunk == NULL)
+            return VT_NOMEM;
+        table->chunks[row / EPOCH_CHUNK_ROWS] = chunk;
+    }
+    VT_ASSERT(at == 0 || chunk->position[at - 1] < batch->first_position + index);
+    vt_err err = append_row(epoch, batch, index, chunk, at);
+
+    if (err != VT_OK)
+        return err;
+    row_ref ref = (uint64_t)type << 32 | row;
+
+    chunk->identity[at] = *identity;
+    if (batch->id[index].kind != ROW_ID_SEQUENCE) {
+        err = identity_map_add(epoch, identity, ref);
+        if (err != VT_OK)
+            return err;
+    }
+    table->row_count = row + 1;
+    *out_row = ref;
+    return VT_OK;
+}
+
+/* --- lists */
+
+/* A copy whose bytes are the epoch's. */
+static vt_err
+epoch_keep(struct epoch *epoch, struct vt_bytes *bytes)
+{
+    uint8_t *copy = arena_alloc(&epoch->arena, bytes->size);
+
+    if (copy == NULL)
+        return VT_NOMEM;
+    if (bytes->size > 0)
+        memcpy(copy, bytes->data, bytes->size);
+    bytes->data = copy;
+    return VT_OK;
+}
+
+vt_err
+epoch_add_exception(struct epoch *epoch, const struct exception_entry *entry)
+{
+    struct exception_entry kept = *entry;
+
+    VT_ASSERT(!epoch->frozen);
+    VT_ASSERT(entry->reason < VT_REASON_COUNT);
+    kept.tenant = arena_copy(&epoch->arena, entry->tenant);
+    if (kept.tenant.data == NULL || epoch_keep(epoch, &kept.raw) != VT_OK ||
+        epoch_keep(epoch, &kept.first) != VT_OK)
+        return VT_NOMEM;
+    struct exception_entry *place = chunk_list_add(&epoch->lists->exceptions);
+
+    if (place == NULL)
+        return VT_NOMEM;
+    *place = kept;
+    return VT_OK;
+}
+
+vt_err
+epoch_add_settle(struct epoch *epoch, const struct settle_entry *entry)
+{
+    struct settle_entry *place = chunk_list_add(&epoch->lists->settles);
+
+    VT_ASSERT(!epoch->frozen);
+    if (place == NULL)
+        return VT_NOMEM;
+    *place = *entry;
+    return VT_OK;
+}
+
+vt_err
+epoch_add_feed(struct epoch *epoch, const struct feed_entry *entry)
+{
+    struct feed_entry *place = chunk_list_add(&epoch->lists->feed);
+
+    VT_ASSERT(!epoch->frozen);
+    if (place == NULL)
+        return VT_NOMEM;
+    *place = *entry;
+    return VT_OK;
+}
+
+const struct exception_entry *
+epoch_exception_at(const struct epoch *epoch, uint32_t index)
+{
+    return chunk_list_at(&epoch->lists->exceptions, index);
+}
+
+const struct settle_entry *
+epoch_settle_at(const struct epoch *epoch, uint32_t index)
+{
+    return chunk_list_at(&epoch->lists->settles, index);
+}
+
+const struct feed_entry *
+epoch_feed_at(const struct epoch *epoch, uint32_t index)
+{
+    return chunk_list_at(&epoch->lists->feed, index);
+}
+
+/* --- marks */
+
+vt_err
+epoch_mark_take(struct epoch *epoch, struct epoch_mark *out_mark)
+{
+    uint32_t type_count = epoch->catalog->type_count;
+    uint32_t *row_counts = calloc((uint64_t)type_count + 1, sizeof *row_counts);
+
+    if (row_counts == NULL)
+        return VT_NOMEM;
+    for (uint32_t type = 0; type < type_count; type++)
+        row_counts[type] = epoch->tables[type].row_count;
+    *out_mark = (struct epoch_mark){
+        .epoch = epoch_get(epoch),
+        .exception_count = epoch->lists->exceptions.count,
+        .settle_count = epoch->lists->settles.count,
+        .feed_count = epoch->lists->feed.count,
+        .dict_count = dict_count(epoch->dict),
+        .type_count = type_count,
+        .row_counts = row_counts,
+    };
+    return VT_OK;
+}
+
+void
+epoch_mark_put(struct epoch_mark *mark)
+{
+    free(mark->row_counts);
+    mark->row_counts = NULL;
+    epoch_put(mark->epoch);
+    mark->epoch = NULL;
+}
