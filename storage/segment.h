@@ -41,6 +41,8 @@ struct chunk_info {
     uint32_t count;  /* integers, or bytes once decoded */
     uint64_t offset; /* in the file */
     uint32_t stored_bytes;
+    uint32_t stored_crc;
+    uint32_t decoded_crc;
     int64_t min; /* zone map of an integer chunk */
     int64_t max;
 };
@@ -51,7 +53,8 @@ struct segment;
 VT_MUST_CHECK vt_err segment_writer_open(struct io *io, const char *path,
                                          const struct segment_id *id,
                                          struct segment_writer **out_writer);
-/* Keys are unique in a file; they may come in any order. At most 2^24 values in a chunk. */
+/* Keys are unique in a file (VT_EXISTS at finish); they may come in any order. 1 to 2^24 integers
+ * (VT_INVALID), at most 2^30 bytes (VT_TOO_LARGE) in a chunk; no bytes at all are a chunk too. */
 VT_MUST_CHECK vt_err segment_put_integers(struct segment_writer *writer, struct chunk_key key,
                                           const int64_t *values, uint32_t count);
 VT_MUST_CHECK vt_err segment_put_bytes(struct segment_writer *writer, struct chunk_key key,
@@ -61,6 +64,7 @@ VT_MUST_CHECK vt_err segment_writer_finish(struct segment_writer *writer, uint64
 void
 segment_writer_close(struct segment_writer *writer); /* NULL is allowed; before finish: abandons */
 
+/* `id` may be NULL: any, for tools. Header, trailer and directory are checked; chunks when read. */
 VT_MUST_CHECK vt_err segment_open(struct io *io, const char *path, const struct segment_id *id,
                                   struct segment **out_segment);
 void segment_close(struct segment *segment); /* NULL is allowed */
@@ -79,5 +83,5 @@ VT_MUST_CHECK vt_err segment_read_integers(const struct segment *segment,
 /* `out_bytes` has room for info->count. */
 VT_MUST_CHECK vt_err segment_read_bytes(const struct segment *segment,
                                         const struct chunk_info *info, uint8_t *out_bytes);
-/* Every byte of the file that holds data, against its checksum. */
+/* Every byte of the file against its checksum, every chunk decoded, every zone map, every gap. */
 VT_MUST_CHECK vt_err segment_verify(const struct segment *segment);
