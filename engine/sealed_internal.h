@@ -1,0 +1,83 @@
+/*
+ * sealed_internal.h - the inside of an open segment. Private to sealed*.c.
+ *
+ * Thread: immutable after sealed_open but for `loaded`, which the first reader that needs it fills under the lock.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "arena.h"
+#include "sealed.h"
+#include "sealed_format.h"
+
+/* What most reads need: read once, on first use. */
+struct sealed_directory {
+    struct arena arena;
+    uint32_t group_count;
+    const int64_t *group_type;
+    const int64_t *group_tenant;
+    const int64_t *group_first;
+    const int64_t *group_rows;
+    uint32_t block_count;
+    const int64_t *block_type;
+    const int64_t *block_first;
+    const int64_t *block_rows;
+    uint32_t id_block_count;
+    const int64_t *id_block_min; /* K.hi with the top bit flipped */
+    const int64_t *id_block_max;
+    const struct vt_str *dict; /* [strings] */
+};
+
+struct sealed {
+    _Atomic uint32_t references;
+    struct segment *segment;
+    const struct catalog *catalog;
+    uint64_t rows;
+    uint64_t identities;
+    uint64_t cells;
+    uint32_t strings;
+    uint32_t groups;
+    uint32_t blocks;
+    uint32_t exceptions;
+    uint32_t settles;
+    uint32_t feed;
+    uint64_t dict_id;
+    pthread_mutex_t lock;                      /* of the one loading */
+    _Atomic(struct sealed_directory *) loaded; /* released by the loader, acquired by readers */
+};
+
+/* Chunk contents into an arena. `count` is what the directory says there must be; another count is damage. */
+VT_MUST_CHECK vt_err sealed_integers(const struct sealed *sealed, struct arena *arena,
+                                     struct chunk_key key, uint32_t count,
+                                     const int64_t **out_values);
+/* The same as codes below `limit`, or as bytes 0 and 1 (limit 2). */
+VT_MUST_CHECK vt_err sealed_codes(const struct sealed *sealed, struct arena *arena,
+                                  struct chunk_key key, uint32_t count, const uint32_t **out_codes);
+VT_MUST_CHECK vt_err sealed_flags(const struct sealed *sealed, struct arena *arena,
+                                  struct chunk_key key, uint32_t count, const uint8_t **out_flags);
+/* Bytes of a chunk that may be absent: then empty. */
+VT_MUST_CHECK vt_err sealed_bytes(const struct sealed *sealed, struct arena *arena,
+                                  struct chunk_key key, struct vt_bytes *out_bytes);
+VT_MUST_CHECK vt_err sealed_damaged(const struct sealed *sealed, const char *what);
+
+VT_MUST_CHECK vt_err sealed_load(const struct sealed *sealed,
+                                 const struct sealed_directory **out_directory);
+
+/* sealed_ids.c: ids of all rows in their order; sequence ids are left to the blocks. */
+VT_MUST_CHECK vt_err sealed_ids_by_row(const struct sealed *sealed, struct arena *arena,
+                                       struct row_id **out_ids);
+
+/* sealed_rows.c: one block of rows. */
+struct block_request {
+    uint32_t block;
+    bool want_ids;
+    bool want_extra;
+    uint32_t column_count;
+    const struct vt_str *columns; /* NULL: all */
+    const struct row_id *ids;     /* by row of the segment, or NULL */
+};
+VT_MUST_CHECK vt_err sealed_read_block(const struct sealed *sealed, struct arena *arena,
+                                       const struct block_request *request,
+                                       struct row_block *out_block);

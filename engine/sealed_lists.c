@@ -1,0 +1,241 @@
+/* sealed_lists.c - exceptions, settles and feed of a segment. See sealed.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sealed_internal.h"
+#include "venturi/assert.h"
+
+#define LISTS_ARENA_BYTES (UINT64_C(256) << 10)
+#define EXCEPTION_COLUMNS 7
+#define FEED_COLUMNS      (SEAL_FEED_GROUP + CELL_DIMS_MAX)
+
+static vt_err
+columns_read(const struct sealed *sealed, struct arena *arena, uint16_t kind, uint32_t count,
+             const int64_t **columns, uint32_t column_count)
+{
+    vt_err err = VT_OK;
+
+    for (uint32_t c = 0; err == VT_OK && c < column_count; c++) {
+        struct chunk_key key = {.kind = kind, .column = c};
+
+        columns[c] = NULL;
+        if (kind == SEAL_FEED && c > SEAL_FEED_CLOSED && c < SEAL_FEED_GROUP)
+            continue;
+        err = sealed_integers(sealed, arena, key, count, &columns[c]);
+    }
+    return err;
+}
+
+/* All pieces of the exceptions' bytes, joined. */
+static vt_err
+exception_bytes(const struct sealed *sealed, struct arena *arena, struct vt_bytes *out_bytes)
+{
+    struct chunk_key key = {.kind = SEAL_EXCEPTIONS, .column = EXCEPTION_COLUMNS};
+    struct chunk_info info;
+    uint64_t total = 0;
+
+    for (; segment_find(sealed->segment, key, &info) == VT_OK; key.block++)
+        total += info.count;
+    uint8_t *bytes = arena_alloc(arena, total);
+    uint64_t at = 0;
+    vt_err err = bytes == NULL ? VT_NOMEM : VT_OK;
+
+    for (key.block = 0; err == VT_OK && at < total; key.block++) {
+        err = segment_find(sealed->segment, key, &info);
+        if (err == VT_OK)
+            err = segment_read_bytes(sealed->segment, &info, bytes + at);
+        at += info.count;
+    }
+    *out_bytes = (struct vt_bytes){bytes, total};
+    return err;
+}
+
+vt_err
+sealed_each_exception(const struct sealed *sealed,
+                      vt_err (*each)(void *context, const struct exception_entry *entry),
+                      void *context)
+{
+    const int64_t *columns[EXCEPTION_COLUMNS];
+    struct arena arena;
+    struct vt_bytes bytes = {NULL, 0};
+
+    if (sealed->exceptions == 0)
+        return VT_OK;
+    arena_init(&arena, LISTS_ARENA_BYTES);
+    vt_err err = columns_read(sealed, &arena, SEAL_EXCEPTIONS, sealed->exceptions, columns,
+                              EXCEPTION_COLUMNS);
+
+    if (err == VT_OK)
+        err = exception_bytes(sealed, &arena, &bytes);
+    struct vt_reader reader = vt_reader_of(bytes);
+
+    for (uint32_t i = 0; err == VT_OK && i < sealed->exceptions; i++) {
+        struct vt_bytes tenant = vt_read_bytes(&reader, (uint64_t)columns[4][i]);
+        struct exception_entry entry = {
+            .position = (uint64_t)columns[0][i],
+            .first_position = (uint64_t)columns[1][i],
+            .arrival_us = columns[2][i],
+            .reason = (uint8_t)columns[3][i],
+            .tenant = {(const char *)tenant.data, (uint32_t)tenant.size},
+        };
+
+        entry.raw = vt_read_bytes(&reader, (uint64_t)columns[5][i]);
+        entry.first = vt_read_bytes(&reader, (uint64_t)columns[6][i]);
+        err = reader.bad ? sealed_damaged(sealed, "its exceptions are cut short")
+                         : each(context, &entry);
+    }
+    arena_deinit(&arena);
+    return err;
+}
+
+vt_err
+sealed_each_settle(const struct sealed *sealed,
+                   vt_err (*each)(void *context, const struct settle_entry *entry), void *context)
+{
+    const int64_t *columns[3];
+    struct arena arena;
+
+    if (sealed->settles == 0)
+        return VT_OK;
+    arena_init(&arena, LISTS_ARENA_BYTES);
+    vt_err err = columns_read(sealed, &arena, SEAL_SETTLES, sealed->settles, columns, 3);
+
+    for (uint32_t i = 0; err == VT_OK && i < sealed->settles; i++) {
+        struct settle_entry entry = {.position = (uint64_t)columns[0][i],
+                                     .at_position = (uint64_t)columns[1][i],
+                                     .kind = (uint8_t)columns[2][i]};
+
+        err = each(context, &entry);
+    }
+    arena_deinit(&arena);
+    return err;
+}
+
+struct feed_scan {
+    const struct sealed *sealed;
+    const struct sealed_directory *directory;
+    const int64_t *columns[FEED_COLUMNS];
+    vt_err (*each)(void *context, const struct feed_row *row);
+    void *context;
+};
+
+static vt_i128
+feed_number(const struct feed_scan *scan, uint32_t low, uint32_t at)
+{
+    return (vt_i128)((vt_u128)(uint64_t)scan->columns[low + 1][at] << 64 |
+                     (uint64_t)scan->columns[low][at]);
+}
+
+static vt_err
+feed_hand_over(const struct feed_scan *scan, uint32_t at, uint32_t index)
+{
+    const struct catalog *catalog = scan->sealed->catalog;
+    int64_t meter_index = scan->columns[SEAL_FEED_METER][at];
+    int64_t tenant_index = scan->columns[SEAL_FEED_TENANT][at];
+    struct vt_str names[CELL_DIMS_MAX];
+    struct vt_str values[CELL_DIMS_MAX];
+
+    if (meter_index < 0 || meter_index >= catalog->meter_count || tenant_index < 0 ||
+        tenant_index >= catalog->tenant_count)
+        return sealed_damaged(scan->sealed, "a feed entry is of no meter or tenant");
+    const struct catalog_meter *meter = &catalog->meters[meter_index];
+
+    for (uint32_t g = 0; g < meter->group_count; g++) {
+        int64_t code = scan->columns[SEAL_FEED_GROUP + g][at];
+
+        if (code < 0 || code >= scan->sealed->strings)
+            return sealed_damaged(scan->sealed, "a feed entry's code is beyond the dictionary");
+        names[g] = catalog->types[meter->type].fields[meter->group_slots[g]].name;
+        values[g] = scan->directory->dict[code];
+    }
+    struct feed_row row = {
+        .number = (uint64_t)scan->columns[SEAL_FEED_NUMBER][at],
+        .partition = segment_identity(scan->sealed->segment)->partition,
+        .index = index,
+        .meter = meter->key,
+        .tenant = catalog->tenants[tenant_index].key,
+        .window_start_us = scan->columns[SEAL_FEED_START][at],
+        .group_count = meter->group_count,
+        .group_names = names,
+        .group_values = values,
+        .revision = (uint32_t)scan->columns[SEAL_FEED_REVISION][at],
+        .position = (uint64_t)scan->columns[SEAL_FEED_POSITION][at],
+        .count = (uint64_t)scan->columns[SEAL_FEED_COUNT][at],
+        .total = feed_number(scan, SEAL_FEED_TOTAL_LO, at),
+        .difference = feed_number(scan, SEAL_FEED_DIFFERENCE_LO, at),
+        .scale = meter->scale,
+        .window_us = meter->window_us,
+        .closed = scan->columns[SEAL_FEED_CLOSED][at] != 0,
+    };
+
+    return scan->each(scan->context, &row);
+}
+
+/* Whether the zone map of a feed column leaves room for [first, last]. */
+static bool
+feed_overlaps(const struct sealed *sealed, uint32_t column, int64_t first, int64_t last)
+{
+    struct chunk_key key = {.kind = SEAL_FEED, .column = column};
+    struct chunk_info info;
+
+    return segment_find(sealed->segment, key, &info) != VT_OK ||
+           (info.min <= last && info.max >= first);
+}
+
+vt_err
+sealed_each_feed(const struct sealed *sealed, uint64_t number_from,
+                 vt_err (*each)(void *context, const struct feed_row *row), void *context)
+{
+    struct feed_scan scan = {.sealed = sealed, .each = each, .context = context};
+    struct arena arena;
+    uint32_t index = 0;
+
+    if (sealed->feed == 0 ||
+        !feed_overlaps(sealed, SEAL_FEED_NUMBER, (int64_t)number_from, INT64_MAX))
+        return VT_OK;
+    vt_err err = sealed_load(sealed, &scan.directory);
+
+    if (err != VT_OK)
+        return err;
+    arena_init(&arena, LISTS_ARENA_BYTES);
+    err = columns_read(sealed, &arena, SEAL_FEED, sealed->feed, scan.columns, FEED_COLUMNS);
+    for (uint32_t i = 0; err == VT_OK && i < sealed->feed; i++) {
+        const int64_t *number = scan.columns[SEAL_FEED_NUMBER];
+
+        index = i > 0 && number[i] == number[i - 1] ? index + 1 : 0;
+        if ((uint64_t)number[i] >= number_from)
+            err = feed_hand_over(&scan, i, index);
+    }
+    arena_deinit(&arena);
+    return err;
+}
+
+vt_err
+sealed_find_feed(const struct sealed *sealed, struct vt_str meter, struct vt_str tenant,
+                 int64_t window_start_us, vt_err (*each)(void *context, const struct feed_row *row),
+                 void *context)
+{
+    struct feed_scan scan = {.sealed = sealed, .each = each, .context = context};
+    struct arena arena;
+    uint32_t meter_index = catalog_find_meter(sealed->catalog, meter);
+    uint32_t tenant_index = catalog_find_tenant(sealed->catalog, tenant);
+
+    if (sealed->feed == 0 || meter_index == CATALOG_NONE || tenant_index == CATALOG_NONE ||
+        !feed_overlaps(sealed, SEAL_FEED_START, window_start_us, window_start_us) ||
+        !feed_overlaps(sealed, SEAL_FEED_METER, meter_index, meter_index) ||
+        !feed_overlaps(sealed, SEAL_FEED_TENANT, tenant_index, tenant_index))
+        return VT_OK;
+    vt_err err = sealed_load(sealed, &scan.directory);
+
+    if (err != VT_OK)
+        return err;
+    arena_init(&arena, LISTS_ARENA_BYTES);
+    err = columns_read(sealed, &arena, SEAL_FEED, sealed->feed, scan.columns, FEED_COLUMNS);
+    for (uint32_t i = 0; err == VT_OK && i < sealed->feed; i++)
+        if (scan.columns[SEAL_FEED_START][i] == window_start_us &&
+            scan.columns[SEAL_FEED_METER][i] == meter_index &&
+            scan.columns[SEAL_FEED_TENANT][i] == tenant_index)
+            err = feed_hand_over(&scan, i, 0);
+    arena_deinit(&arena);
+    return err;
+}
