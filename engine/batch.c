@@ -67,10 +67,9 @@ batch_number_reason(vt_err err)
     (((column) = arena_zalloc((reader)->arena, \
                               (uint64_t)(reader)->batch->event_count * sizeof *(column))) != NULL)
 
-vt_err
-batch_tenant(struct batch_reader *reader, uint32_t event, uint32_t code)
+const struct tenant_memo *
+batch_tenant_find(struct batch_reader *reader, uint32_t code)
 {
-    struct batch *batch = reader->batch;
     struct tenant_memo *memo = &reader->memos[code % TENANT_MEMOS];
 
     VT_ASSERT(code < reader->strings.count);
@@ -82,10 +81,7 @@ batch_tenant(struct batch_reader *reader, uint32_t event, uint32_t code)
         memo->tenant = catalog_find_tenant(options->catalog, name);
         memo->partition = batch_partition(&options->key, options->partition_count, name);
     }
-    batch->tenant_name[event] = code;
-    batch->tenant[event] = memo->tenant;
-    batch->partition[event] = (uint16_t)memo->partition;
-    return VT_OK;
+    return memo;
 }
 
 vt_err

@@ -225,10 +225,12 @@ names_set(struct batch_reader *reader, uint32_t index, bool malformed)
         if (err != VT_OK)
             return err;
     }
-    err = batch_tenant(reader, index, code);
-    if (err != VT_OK || malformed)
-        return err;
-    return identity_set(reader, index);
+    const struct tenant_memo *memo = batch_tenant_find(reader, code);
+
+    reader->batch->tenant_name[index] = code;
+    reader->batch->tenant[index] = memo->tenant;
+    reader->batch->partition[index] = (uint16_t)memo->partition;
+    return malformed ? VT_OK : identity_set(reader, index);
 }
 
 vt_err

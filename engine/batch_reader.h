@@ -59,15 +59,38 @@ struct type_shape {
     uint32_t entry[CATALOG_FIELDS_MAX]; /* scratch: slot -> index in props, CATALOG_NONE: absent */
 };
 
-/* A column of the frame as it came, for batch_raw: codes are those of batch->strings. */
+/* A string column of the frame: its dictionary is judged and interned once an entry. */
+struct wire_strings {
+    uint32_t count; /* of the dictionary */
+    uint32_t *map;  /* place in it -> code in batch->strings */
+    uint8_t *bad;   /* place -> makes an event malformed */
+    bool any_bad;
+    uint32_t width;      /* bytes of a code */
+    const uint8_t *wire; /* codes; NULL: 0 for every event */
+    uint32_t *code;      /* of each event, in batch->strings; NULL: no such column */
+};
+
+/* What a string column holds decides what its strings may be. */
+enum wire_text { WIRE_TEXT_NAME, WIRE_TEXT_SOURCE, WIRE_TEXT_FIELD, WIRE_TEXT_TRACE };
+
+/* A column of `fields` as it came. */
 struct wire_column {
     struct vt_str name;
     enum field_kind kind;
+    bool declared; /* by the type */
     uint32_t scale;
-    bool ill_formed;         /* the name is no UTF-8 */
-    const uint32_t *code;    /* strings */
+    struct wire_strings strings;
     const uint8_t *mantissa; /* decimals: le64 in the payload, not aligned */
     const uint8_t *bits;     /* decimals: NULL where all events have the field */
+};
+
+enum wire_id { WIRE_ID_NONE, WIRE_ID_TEXT, WIRE_ID_UUID };
+
+struct wire_ids {
+    enum wire_id form;
+    const uint8_t *sizes; /* text: le16 */
+    const uint8_t *data;
+    uint32_t *offset; /* text: of each event's in `data` */
 };
 
 struct batch_reader {
@@ -87,14 +110,19 @@ struct batch_reader {
     uint32_t *table; /* scratch of row_entries_settle */
     uint32_t table_size;
     /* columns */
-    uint32_t field_count;
-    struct wire_column *fields;
-    const uint32_t *trace; /* codes; NULL without the column */
-    struct vt_str type_text;
+    struct vt_bytes type_text;
+    struct wire_strings tenants;
+    struct wire_strings sources;
+    struct wire_strings traces;
+    struct wire_ids ids;
+    const uint8_t *times; /* int64, not aligned */
+    uint32_t column_count;
+    struct wire_column *columns;
 };
 
 /* --- batch.c */
-VT_MUST_CHECK vt_err batch_tenant(struct batch_reader *reader, uint32_t event, uint32_t code);
+/* Never NULL; valid until the next call. */
+const struct tenant_memo *batch_tenant_find(struct batch_reader *reader, uint32_t code);
 VT_MUST_CHECK vt_err batch_slots_prepare(struct batch_reader *reader, uint32_t type);
 VT_MUST_CHECK vt_err batch_id_set(struct batch_reader *reader, uint32_t event,
                                   struct vt_bytes text);
@@ -124,5 +152,40 @@ VT_MUST_CHECK vt_err batch_extra_rows(struct batch_reader *reader, uint32_t even
 /* Makes batch->extra where it is not there yet. */
 VT_MUST_CHECK vt_err batch_extra_prepare(struct batch *batch, struct arena *arena);
 
+/* --- batch_wire.c: a frame of columns, read into the reader without regard to the catalog */
+VT_MUST_CHECK vt_err batch_wire_read(struct batch_reader *reader);
+/* out[i] = map[code of event i]; `map` has one entry for each string of the column. */
+void batch_codes_gather(const struct wire_strings *column, const uint32_t *map, uint32_t count,
+                        uint32_t *out);
+
+/* Integer `i` of an array that is not aligned; width 1, 2 or 4. */
+static inline uint32_t
+batch_wire_code(const uint8_t *wire, uint32_t width, uint32_t i)
+{
+    uint16_t code;
+
+    if (width == 1)
+        return wire[i];
+    if (width == 4)
+        return vt_load32(wire + UINT64_C(4) * i);
+    memcpy(&code, wire + UINT64_C(2) * i, sizeof code);
+    return code;
+}
+
 /* --- batch_columns.c */
 VT_MUST_CHECK vt_err batch_columns_decode(struct batch_reader *reader);
+
+static inline bool
+wire_column_has(const struct wire_column *column, uint32_t event)
+{
+    if (column->kind == FIELD_STRING)
+        return column->strings.code[event] != 0;
+    return column->bits == NULL || (column->bits[event / 8] >> (event % 8) & 1) != 0;
+}
+
+/* --- batch_raw.c */
+/* Bytes that one field of a columnar frame takes at most as a pair of a map, and the pair. */
+uint64_t batch_pair_bytes(const struct batch_reader *reader, const struct wire_column *column,
+                          uint32_t event);
+uint8_t *batch_pair_put(const struct batch_reader *reader, const struct wire_column *column,
+                        uint32_t event, uint8_t *at);

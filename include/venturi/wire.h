@@ -59,11 +59,14 @@
  *   4 time    bin(8n): int64 microseconds since 1970-01-01T00:00:00Z
  *   5 fields  map: name -> string column or decimal column
  *   6 trace   nil or string column
+ *   Not more than VT_COLUMNS_MAX fields, none twice. What an event does not have is "" in a string
+ *   column; a decimal field that comes as a string column is absent there, too.
  *   string column:  [array of str, bin codes]; a code has 1 byte where there are at most 256
  *                   strings, 2 where at most 65,536, else 4; empty codes mean string 0 for every
  *                   event
  *   decimal column: [scale 0..18, bin(8n) int64 mantissas] and optionally bin((n+7)/8), a bit an
- *                   event, least significant first: 0 where the event does not have the field
+ *                   event, least significant first: 0 where the event does not have the field;
+ *                   bits beyond the last event are zero
  *
  * ACK payload: 32 bytes, then verdict_count entries of 8 bytes for those not simply accepted
  *     0    8 sequence     the batch's
@@ -97,6 +100,7 @@
 #define VT_PING_BYTES_MAX   64
 #define VT_BATCH_EVENTS_MAX UINT32_C(65536)
 #define VT_DEPTH_MAX        64
+#define VT_COLUMNS_MAX      256  /* fields of a columnar frame */
 #define VT_TEXT_BYTES_MAX   1024 /* of tenant, type, id, source and of a string field */
 #define VT_EXT_NUMBER       1
 #define VT_ERROR_FATAL      UINT16_C(1)
