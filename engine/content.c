@@ -7,7 +7,7 @@
 
 #include "venturi/assert.h"
 
-#define CONTENT_BUFFER_BYTES (UINT32_C(64) << 10)
+#define CONTENT_BUFFER_BYTES UINT32_C(4096) /* many are open at once for the digest */
 
 struct content {
     EVP_MD_CTX *digest;

@@ -200,6 +200,7 @@ view_deliver(struct core *core, struct work *work)
             .commit = work->meta.number,
             .arrival_us = work->meta.arrival_us,
             .history = core->store.history,
+            .key = core->store.key,
             .catalog = work->catalog,
             .part_count = core->partition_count,
             .parts = work->snapshots,

@@ -19,6 +19,7 @@ struct view {
     uint64_t commit;
     int64_t arrival_us;
     uint64_t history;
+    struct vt_hash_key key;        /* which partition a tenant lives in */
     const struct catalog *catalog; /* in force at position; borrowed from the core */
     uint32_t part_count;
     struct part_snapshot *parts;
