@@ -1,4 +1,5 @@
-/* content.c - see content.h. Small fields are gathered first: a call of the digest costs more than a copy. */
+/* content.c - see content.h. Small fields are gathered first: a call of the digest costs more than
+ * a copy. */
 #include "content.h"
 
 #include <openssl/evp.h>

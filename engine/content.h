@@ -1,10 +1,13 @@
 /*
- * content.h - SHA-256 over rows in canonical form: a proof of what was accepted that does not depend on how it is stored.
+ * content.h - SHA-256 over rows in canonical form: a proof of what was accepted that does not
+ * depend on how it is stored.
  *
- * CANONICAL ROW: position u64, time i64, source (u32 size, text), id kind u8, id (u32 size, data), then for each declared field
- * in its order a decimal as u8 present and i64 value, a string as u32 size and text; then undeclared fields (u32 size, bytes).
+ * CANONICAL ROW: position u64, time i64, source (u32 size, text), id kind u8, id (u32 size, data),
+ * then for each declared field in its order a decimal as u8 present and i64 value, a string as u32
+ * size and text; then undeclared fields (u32 size, bytes).
  *
- * Life:   content_open, content_add of blocks of one tenant and type in the order of their positions, content_finish, close.
+ * Life:   content_open, content_add of blocks of one tenant and type in the order of their
+ *         positions, content_finish, close.
  * Thread: one at a time.
  */
 #pragma once

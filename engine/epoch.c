@@ -391,6 +391,12 @@ epoch_add_feed(struct epoch *epoch, const struct feed_entry *entry)
     return VT_OK;
 }
 
+uint32_t
+epoch_exception_count(const struct epoch *epoch)
+{
+    return epoch->lists->exceptions.count;
+}
+
 const struct exception_entry *
 epoch_exception_at(const struct epoch *epoch, uint32_t index)
 {

@@ -65,7 +65,7 @@ struct exception_entry {
 enum settle_kind { SETTLE_ACCEPTED = 1, SETTLE_DUPLICATE, SETTLE_DISCARDED };
 struct settle_entry {
     uint64_t position;    /* of the exception */
-    uint64_t at_position; /* where the record stands: position of the first event of its commit */
+    uint64_t at_position; /* where the record of the retry or discard stands */
     uint8_t kind;
 };
 
@@ -169,6 +169,8 @@ struct epoch_mark {
 VT_MUST_CHECK vt_err epoch_mark_take(struct epoch *epoch, struct epoch_mark *out_mark);
 void epoch_mark_put(struct epoch_mark *mark);
 
+/* How many there are now; readers use their mark. */
+uint32_t epoch_exception_count(const struct epoch *epoch);
 /* Entries below the mark's counts. */
 const struct exception_entry *epoch_exception_at(const struct epoch *epoch, uint32_t index);
 const struct settle_entry *epoch_settle_at(const struct epoch *epoch, uint32_t index);

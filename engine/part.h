@@ -3,15 +3,20 @@
  * owns it; there are no locks. Everything it does is a function of the order of commits.
  *
  * Per commit: part_begin (arrival: runs the tick where this commit is the first of a second), then
- * the records in order (part_apply for a batch, part_close, part_retry, part_discard), then
+ * the records in order (part_apply for a batch, part_close_windows, part_retry, part_discard), then
  * part_end.
  *
  * Exactly once: an identity not in the tag table is new, exactly. A tag is a candidate, confirmed
  * in this epoch, in frozen epochs, in the id runs of segments, newest first; then content is
  * compared: duplicate or conflict.
  *
- * Life:   part_open (with the state of the last seal and the segments), commits, part_close_all.
- * Thread: the owner's, but part_dedup_room, which any thread may ask.
+ * Which exceptions are open is not in the state: it follows from the entries of segments and
+ * epochs.
+ *
+ * Life:   part_open (with the state of the last seal and the segments), commits, part_free.
+ * Errors: any error but those of part_open leaves the partition behind its log: the engine stops.
+ *         That the tag table has room is made sure at the door (part_dedup_room).
+ * Thread: the owner's, but part_due_us and part_dedup_*, which any thread may ask.
  */
 #pragma once
 
@@ -29,7 +34,7 @@ struct part;
 struct part_options {
     uint32_t partition;
     struct vt_hash_key key;
-    const struct catalog *catalog; /* in force; NULL before the first catalog commit */
+    const struct catalog *catalog; /* in force */
     uint64_t dedup_ids_max;        /* size of the tag table, in ids */
     uint64_t next_commit;          /* number and position that come next */
     uint64_t next_position;
@@ -66,14 +71,26 @@ struct close_order {
 VT_MUST_CHECK vt_err part_close_windows(struct part *part, const struct close_order *order);
 
 /* Exceptions to judge again or to give up, by their positions. Those that are not this partition's,
- * or not open any more, are passed over. A retried exception that becomes a row takes position
- * first_position + its place in the list, so that known-at has it from its retry on; it is not
- * received again. Conflicts can only be discarded. */
+ * or not open any more, are passed over.
+ *
+ * Retry: the raw event is decoded under the catalog in force, lateness is judged against the
+ *        arrival
+ * of the retry's commit, then it is deduplicated like any other. One that becomes a row takes
+ * position first_position + its place in the list, so that known-at has it from its retry on; it is
+ * not received again: the event moves from the counters of its exception (unknown tenants share one
+ * row) to those of its tenant, received included, as accepted or duplicate. A repeat with other
+ * content becomes a duplicate and leaves a conflict at that position. One that is still an
+ * exception stays as it is, open, under its old position and with its first reason, even where
+ * another one would apply now: entry, listing and counters by reason say the same for ever. What
+ * was malformed stays so under any catalog and is not tried. Conflicts can only be discarded.
+ *
+ * Discard: the entry leaves the list of open ones and stays counted. */
 struct settle_order {
     const le64 *positions;
     uint32_t count;
-    uint64_t first_position;
+    uint64_t first_position; /* at which the record stands */
 };
+/* *out_settled: how many were settled here. */
 VT_MUST_CHECK vt_err part_retry(struct part *part, const struct settle_order *order,
                                 uint32_t *out_settled);
 VT_MUST_CHECK vt_err part_discard(struct part *part, const struct settle_order *order,
@@ -91,7 +108,8 @@ int64_t part_due_us(const struct part *part);
 VT_MUST_CHECK vt_err part_cut(struct part *part, const struct catalog *next_catalog,
                               struct epoch **out_epoch, struct vt_bytes *out_state);
 
-/* The frozen epoch of `cut` is sealed as `sealed`: look there from now on. */
+/* The oldest frozen epoch, that of the commit `cut`, is sealed as `sealed`: look there from now on.
+ * NULL: it was empty and has no segment. */
 VT_MUST_CHECK vt_err part_sealed(struct part *part, uint64_t cut, struct sealed *sealed);
 
 /* Counters of a tenant, or of everything. exceptions counts open and discarded ones. */

@@ -1,7 +1,8 @@
 /*
- * seal_ids.c - the id run: identities in the order of K. K is uniform, so they are counted into as many buckets as there are
- * identities by K's high bits, and what shares a bucket is put in order by insertion (bucket sort; E. J. Isaac, R. C. Singleton,
- * 1956): linear, and no comparison sort of the whole.
+ * seal_ids.c - the id run: identities in the order of K. K is uniform, so they are counted into as
+ * many buckets as there are identities by K's high bits, and what shares a bucket is put in order
+ * by insertion (bucket sort; E. J. Isaac, R. C. Singleton, 1956): linear, and no comparison sort of
+ * the whole.
  */
 #include <stdlib.h>
 

@@ -9,7 +9,8 @@
 
 #define DIRECTORY_ARENA_BYTES (UINT64_C(64) << 10)
 
-/* Identities of dictionaries for caches: segments and epochs must not share numbers, so segments have the top bit. */
+/* Identities of dictionaries for caches: segments and epochs must not share numbers, so segments
+ * have the top bit. */
 static _Atomic uint64_t sealed_dict_ids = UINT64_C(1) << 63;
 
 vt_err

@@ -1,7 +1,8 @@
 /*
  * sealed_internal.h - the inside of an open segment. Private to sealed*.c.
  *
- * Thread: immutable after sealed_open but for `loaded`, which the first reader that needs it fills under the lock.
+ * Thread: immutable after sealed_open but for `loaded`, which the first reader that needs it fills
+ *         under the lock.
  */
 #pragma once
 
@@ -48,7 +49,8 @@ struct sealed {
     _Atomic(struct sealed_directory *) loaded; /* released by the loader, acquired by readers */
 };
 
-/* Chunk contents into an arena. `count` is what the directory says there must be; another count is damage. */
+/* Chunk contents into an arena. `count` is what the directory says there must be; another count is
+ * damage. */
 VT_MUST_CHECK vt_err sealed_integers(const struct sealed *sealed, struct arena *arena,
                                      struct chunk_key key, uint32_t count,
                                      const int64_t **out_values);

@@ -20,8 +20,8 @@ VT_MUST_CHECK vt_err view_scan_part(const struct part_snapshot *part,
 /* Whether a tenant can have anything in this part; an empty name can. */
 bool view_part_has(const struct view *view, const struct part_snapshot *part, struct vt_str tenant);
 
-/* Keeps the `limit` smallest of what is added, by a key of three numbers: pages of exceptions and of the feed. Items are
- * copied bytes. */
+/* Keeps the `limit` smallest of what is added, by a key of three numbers: pages of exceptions and
+ * of the feed. Items are copied bytes. */
 struct page_key {
     uint64_t number;
     uint32_t partition;

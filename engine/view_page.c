@@ -72,7 +72,8 @@ page_add(struct page *page, const struct page_key *key, void *data)
         page->capacity = capacity;
     }
     page->items[page->count++] = (struct page_item){*key, data};
-    /* Twice the limit, then down to it: each item is sorted a constant number of times on average. */
+    /* Twice the limit, then down to it: each item is sorted a constant number of times on
+     * average. */
     if (page->count / 2 >= page->limit)
         page_finish(page);
     return VT_OK;

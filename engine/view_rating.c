@@ -1,7 +1,7 @@
 /*
- * view_rating.c - lines, unrated usage and adjustments of a view. One pass over the rows feeds the raters of all tenants; a
- * tenant lives in one partition, so threads take partitions and share nothing. Raters are finished in the order of the
- * tenants' keys, whatever the threads did.
+ * view_rating.c - lines, unrated usage and adjustments of a view. One pass over the rows feeds the
+ * raters of all tenants; a tenant lives in one partition, so threads take partitions and share
+ * nothing. Raters are finished in the order of the tenants' keys, whatever the threads did.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -120,7 +120,8 @@ rating_run(struct rating *rating)
 
     wanted = wanted > rating->view->part_count ? rating->view->part_count : wanted;
     wanted = wanted > RATING_THREADS_MAX ? RATING_THREADS_MAX : wanted;
-    /* The caller's thread is one of them; where another cannot be started, fewer do the same work. */
+    /* The caller's thread is one of them; where another cannot be started, fewer do the same
+     * work. */
     for (uint32_t i = 1; i < wanted; i++)
         if (pthread_create(&threads[started], NULL, rating_main, rating) == 0)
             started++;

@@ -1,6 +1,6 @@
 /*
- * call.h - how a thread that is not the front one asks it for something and waits: HTTP handlers. The front thread answers in
- * the order of the log; a view is then read on the caller's thread.
+ * call.h - how a thread that is not the front one asks it for something and waits: HTTP handlers.
+ * The front thread answers in the order of the log; a view is then read on the caller's thread.
  *
  * Thread: call_wait on any thread but the front one; the rest is the front's.
  */
@@ -55,5 +55,6 @@ struct call {
 
 struct server;
 
-/* Hands the call over and waits for its answer. VT_STOPPING where the server ends meanwhile. Returns call->err. */
+/* Hands the call over and waits for its answer. VT_STOPPING where the server ends meanwhile.
+ * Returns call->err. */
 VT_MUST_CHECK vt_err call_wait(struct server *server, struct call *call);

@@ -1,14 +1,16 @@
 /*
- * conns.h - the frame protocol of include/venturi/wire.h over one io_uring: a listener (multishot accept), connections
- * (multishot receive into provided buffers), frames out of the stream, acks back.
+ * conns.h - the frame protocol of include/venturi/wire.h over one io_uring: a listener (multishot
+ * accept), connections (multishot receive into provided buffers), frames out of the stream, acks
+ * back.
  *
- * A connection: HELLO within 5 s and 512 bytes, else closed; then batches within its credit. A frame must be whole within
- * 10 s of its first byte; a peer that takes no acks for 60 s, or sends nothing and has nothing in flight for 60 s without
- * answering, is closed. A frame that the core cannot take now (VT_AGAIN) waits in the connection, which is not read on
- * meanwhile: back-pressure reaches the peer by TCP.
+ * A connection: HELLO within 5 s and 512 bytes, else closed; then batches within its credit. A
+ * frame must be whole within
+ * 10 s of its first byte; a peer that takes no acks for 60 s, or sends nothing and has nothing in
+ * flight for 60 s without answering, is closed. A frame that the core cannot take now (VT_AGAIN)
+ * waits in the connection, which is not read on meanwhile: back-pressure reaches the peer by TCP.
  *
- * Life:   conns_open, then conns_complete for each completion of the ring that is theirs, conns_pump after each round;
- *         conns_close when none is open or at the end.
+ * Life:   conns_open, then conns_complete for each completion of the ring that is theirs,
+ *         conns_pump after each round; conns_close when none is open or at the end.
  * Memory: all tables at open; a connection's buffer grows to frame_bytes_max at most.
  * Thread: the front thread.
  */

@@ -1,8 +1,9 @@
 /*
- * http.h - the HTTP face, by libmicrohttpd on threads of its own. JSON Lines out, problem details (RFC 9457) for errors,
- * bearer tokens. Routes are listed in http_routes.c and docs/HTTP.md.
+ * http.h - the HTTP face, by libmicrohttpd on threads of its own. JSON Lines out, problem details
+ * (RFC 9457) for errors, bearer tokens. Routes are listed in http_routes.c and docs/HTTP.md.
  *
- * Thread: http_open and http_close on the front thread; handlers run on the library's and use call.h.
+ * Thread: http_open and http_close on the front thread; handlers run on the library's and use
+ *         call.h.
  */
 #pragma once
 

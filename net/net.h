@@ -1,15 +1,16 @@
 /*
- * net.h - facade of the front end: the daemon's threads, the frame protocol over io_uring, HTTP. tools/venturid includes
- * this and wires it to a store.
+ * net.h - facade of the front end: the daemon's threads, the frame protocol over io_uring, HTTP.
+ * tools/venturid includes this and wires it to a store.
  *
  *   front thread    the ring: sockets, lanes, timers; the core's front side
  *   workers         core_work, each its partitions
  *   sealer          core_seal
- *   HTTP threads    libmicrohttpd's; they reach the front thread by struct call (call.h) and read views themselves
+ *   HTTP threads    libmicrohttpd's; they reach the front thread by struct call (call.h) and read
+ *                   views themselves
  *
  * Life:   server_open (recovers, listens), server_run until server_stop, server_close.
- * Thread: server_run makes its caller the front thread; server_open must be called on that same thread (the ring has one
- *         issuer). server_stop may be called from a signal handler.
+ * Thread: server_run makes its caller the front thread; server_open must be called on that same
+ *         thread (the ring has one issuer). server_stop may be called from a signal handler.
  */
 #pragma once
 
@@ -42,8 +43,8 @@ struct server_ports {
 VT_MUST_CHECK vt_err server_open(const struct server_options *options, struct server **out_server);
 void server_get_ports(const struct server *server, struct server_ports *out_ports);
 
-/* Serves until server_stop, then drains: no new frames, acks what is durable, an end mark. VT_OK after a clean stop; else
- * what stopped it, with a detail. */
+/* Serves until server_stop, then drains: no new frames, acks what is durable, an end mark. VT_OK
+ * after a clean stop; else what stopped it, with a detail. */
 VT_MUST_CHECK vt_err server_run(struct server *server);
 void server_stop(struct server *server);  /* async-signal-safe */
 void server_close(struct server *server); /* NULL is allowed */

@@ -195,8 +195,8 @@ catalog_read(const char *path, char **out_text, uint32_t *out_size)
     return VT_OK;
 }
 
-/* An equal file does nothing, an extension is applied; any other, or a broken one, is reported, and the store starts with
- * what it has. Without anything in the store the file must do. */
+/* An equal file does nothing, an extension is applied; any other, or a broken one, is reported, and
+ * the store starts with what it has. Without anything in the store the file must do. */
 static vt_err
 apply_catalog(struct server *server)
 {

@@ -174,7 +174,8 @@ server_call_viewed(struct server *server, struct call *call, struct view *view, 
     call_answer(server, call, err);
 }
 
-/* Nobody waits for ever: what came too late, or what the core will not answer any more, is told so. */
+/* Nobody waits for ever: what came too late, or what the core will not answer any more, is told
+ * so. */
 void
 server_calls_close(struct server *server)
 {

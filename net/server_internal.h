@@ -1,6 +1,6 @@
 /*
- * server_internal.h - the state that server.c, server_loop.c and server_call.c share. All of it is the front thread's but the
- * mailbox (its mutex) and `stopping` (atomic).
+ * server_internal.h - the state that server.c, server_loop.c and server_call.c share. All of it is
+ * the front thread's but the mailbox (its mutex) and `stopping` (atomic).
  */
 #pragma once
 
@@ -20,7 +20,8 @@
 
 struct io_uring;
 
-/* User data of the ring: bit 0 says "not the store's"; bit 1 tells the server's own from the connections'. */
+/* User data of the ring: bit 0 says "not the store's"; bit 1 tells the server's own from the
+ * connections'. */
 #define SERVER_USER_DATA UINT64_C(3)
 
 struct server {

@@ -26,7 +26,8 @@ server_mono(void)
     return (struct vt_mono){(int64_t)now.tv_sec * INT64_C(1000000000) + now.tv_nsec};
 }
 
-/* One read of the eventfd is always on the ring; while it is, nobody needs to ask whether something happened. */
+/* One read of the eventfd is always on the ring; while it is, nobody needs to ask whether something
+ * happened. */
 static vt_err
 wake_arm(struct server *server)
 {
@@ -99,7 +100,8 @@ server_step(struct server *server, int64_t wait_ns)
     return commit_maybe(server);
 }
 
-/* A clean stop: no new frames, answer what is in flight, seal nothing more than is under way, an end mark. */
+/* A clean stop: no new frames, answer what is in flight, seal nothing more than is under way, an
+ * end mark. */
 static vt_err
 drain(struct server *server, bool *out_done)
 {

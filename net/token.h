@@ -1,6 +1,7 @@
 /*
- * token.h - who may do what. A token is "vt_ID_SECRET" (16 and 64 hex digits); the store keeps ID, the SHA-256 of the secret,
- * a scope and, for some, the one tenant that it is bound to, in DIR/tokens (mode 0600), a line each:
+ * token.h - who may do what. A token is "vt_ID_SECRET" (16 and 64 hex digits); the store keeps ID,
+ * the SHA-256 of the secret, a scope and, for some, the one tenant that it is bound to, in
+ * DIR/tokens (mode 0600), a line each:
  *   ID SHA256HEX SCOPES TENANT|-
  * The first start makes the admin token and writes it to DIR/admin.token (mode 0600), once.
  *
@@ -27,8 +28,8 @@ struct token_grant {
 
 struct tokens;
 
-/* Reads DIR/tokens; makes it, and DIR/admin.token, where the directory has none. A file that others may read or that is
- * malformed is refused with its line. */
+/* Reads DIR/tokens; makes it, and DIR/admin.token, where the directory has none. A file that others
+ * may read or that is malformed is refused with its line. */
 VT_MUST_CHECK vt_err tokens_open(const char *data_dir, struct tokens **out_tokens);
 void tokens_close(struct tokens *tokens); /* NULL is allowed */
 

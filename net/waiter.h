@@ -1,5 +1,6 @@
 /*
- * waiter.h - what every waiter that net/ hands to the core begins with, so that an ack finds its way back.
+ * waiter.h - what every waiter that net/ hands to the core begins with, so that an ack finds its
+ * way back.
  *
  * Thread: the front thread.
  */

@@ -69,7 +69,8 @@ thread_take(struct lane_thread *self, void **out_message)
         }
         if (atomic_load_explicit(&self->stop, memory_order_acquire))
             return false;
-        /* Sequentially consistent with thread_give: either it sees `asleep`, or we see its message. */
+        /* Sequentially consistent with thread_give: either it sees `asleep`, or we see its
+         * message. */
         atomic_store(&self->asleep, 1);
         if (vt_ring_try_pop(&self->ring, out_message)) {
             atomic_store(&self->asleep, 0);

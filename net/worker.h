@@ -1,8 +1,10 @@
 /*
- * worker.h - the threads behind the front one: workers, each with a ring of works from the front thread, and the sealer. They
- * spin briefly, then sleep on a futex; the front thread wakes the sleeping ones only.
+ * worker.h - the threads behind the front one: workers, each with a ring of works from the front
+ * thread, and the sealer. They spin briefly, then sleep on a futex; the front thread wakes the
+ * sleeping ones only.
  *
- * Life:   workers_open starts the threads, workers_close ends and joins them (their rings must be empty).
+ * Life:   workers_open starts the threads, workers_close ends and joins them (their rings must be
+ *         empty).
  * Thread: open, push and close on the front thread.
  */
 #pragma once
@@ -18,8 +20,8 @@ VT_MUST_CHECK vt_err workers_open(uint32_t count, int wake_fd, struct workers **
 VT_MUST_CHECK vt_err workers_start(struct workers *workers, struct core *core);
 void workers_close(struct workers *workers); /* NULL is allowed */
 
-/* To every worker, in order. A full ring makes the front thread wait: it cannot happen before WORKER_RING_SLOTS commits are
- * in flight, and the log has fewer buffers. */
+/* To every worker, in order. A full ring makes the front thread wait: it cannot happen before
+ * WORKER_RING_SLOTS commits are in flight, and the log has fewer buffers. */
 void workers_push(struct workers *workers, struct work *work);
 
 void workers_seal(struct workers *workers, struct cut *cut);

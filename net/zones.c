@@ -11,7 +11,8 @@
 
 #define ZONE_BYTES_MAX (1 << 20)
 
-/* Files read so far: they live until zones_close, because the catalog borrows them while it loads. */
+/* Files read so far: they live until zones_close, because the catalog borrows them while it
+ * loads. */
 struct zone_file {
     struct zone_file *next;
     uint64_t size;
@@ -22,7 +23,8 @@ struct zones {
     struct zone_file *files;
 };
 
-/* A zone's name is a path below the zone directory, made of letters, digits, + - _ and /; no component begins with a point. */
+/* A zone's name is a path below the zone directory, made of letters, digits, + - _ and /; no
+ * component begins with a point. */
 static bool
 name_is_sound(struct vt_str name)
 {

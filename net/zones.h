@@ -1,6 +1,7 @@
 /*
- * zones.h - the system's time zones (TZif files under /usr/share/zoneinfo, or TZDIR) as the source that catalog_load asks. The
- * engine opens no file; the bytes go into the catalog's commit, so history keeps the rules of its day.
+ * zones.h - the system's time zones (TZif files under /usr/share/zoneinfo, or TZDIR) as the source
+ * that catalog_load asks. The engine opens no file; the bytes go into the catalog's commit, so
+ * history keeps the rules of its day.
  *
  * Life:   zones_open, catalog_load with zones_source, zones_close.
  * Thread: one at a time.

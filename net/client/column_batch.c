@@ -354,8 +354,8 @@ column_batch_add(struct column_batch *batch, const struct column_event *event)
         return VT_TOO_LARGE;
     if (at == options->events_max || batch->bytes + bytes > options->bytes_max)
         return at == 0 ? VT_TOO_LARGE : VT_FULL;
-    /* A failure in between leaves strings in dictionaries that no event has: that does no harm where
-     * they are counted. */
+    /* A failure in between leaves strings in dictionaries that no event has: that does no harm
+     * where they are counted. */
     batch->bytes += bytes;
     err = dictionary_code(&batch->tenants, event->tenant, &batch->tenants.codes[at]);
     if (err == VT_OK)

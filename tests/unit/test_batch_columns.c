@@ -1,8 +1,9 @@
 /*
- * Goal:   a frame of columns means what the same events as rows mean, and what batch_raw gives means it
- *         again; a frame that is not of the format is refused and the message says where.
- * Method: random batches, right and wrong in every way that columns can say, written once by column_batch
- *         and once as maps, decoded both ways and compared event by event; a table of broken frames.
+ * Goal:   a frame of columns means what the same events as rows mean, and what batch_raw gives
+ *         means it again; a frame that is not of the format is refused and the message says where.
+ * Method: random batches, right and wrong in every way that columns can say, written once by
+ *         column_batch and once as maps, decoded both ways and compared event by event; a table of
+ *         broken frames.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>

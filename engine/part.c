@@ -1,0 +1,352 @@
+/* part.c - see part.h. */
+#include "part.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "part_internal.h"
+#include "venturi/assert.h"
+#include "venturi/time.h"
+
+#define PART_SCRATCH_BYTES (UINT64_C(64) << 10)
+
+struct window_tick
+part_tick(const struct part *part)
+{
+    VT_ASSERT(part->in_commit);
+    return (struct window_tick){
+        .number = part->meta.number,
+        .position = part->meta.first_position - 1,
+        .arrival_us = part->meta.arrival_us,
+    };
+}
+
+struct window_history
+part_history(const struct part *part)
+{
+    return (struct window_history){
+        .sealed_count = part->sealed_count,
+        .sealed = part->sealed,
+        .frozen_count = part->frozen_count,
+        .frozen = part->frozen,
+        .open = part->epoch,
+    };
+}
+
+static vt_err
+part_epoch_open(struct part *part)
+{
+    struct epoch_options options = {
+        .partition = part->partition,
+        .catalog = part->catalog,
+        .first_commit = part->meta.number + 1,
+        .first_position = part->last_position + 1,
+    };
+
+    return epoch_open(&options, &part->epoch);
+}
+
+/* --- pointers to segments and epochs */
+
+static vt_err
+sealed_add(struct part *part, struct sealed *sealed)
+{
+    if (part->sealed_count == part->sealed_capacity) {
+        uint32_t capacity = part->sealed_capacity * 2 + 8;
+        struct sealed **grown = realloc(part->sealed, capacity * sizeof(struct sealed *));
+
+        if (grown == NULL)
+            return VT_NOMEM;
+        part->sealed = grown;
+        part->sealed_capacity = capacity;
+    }
+    part->sealed[part->sealed_count++] = sealed_get(sealed);
+    return VT_OK;
+}
+
+/* Takes the caller's reference. */
+static vt_err
+frozen_add(struct part *part, struct epoch *epoch)
+{
+    if (part->frozen_count == part->frozen_capacity) {
+        uint32_t capacity = part->frozen_capacity * 2 + 4;
+        struct epoch **grown = realloc(part->frozen, capacity * sizeof(struct epoch *));
+
+        if (grown == NULL)
+            return VT_NOMEM;
+        part->frozen = grown;
+        part->frozen_capacity = capacity;
+    }
+    part->frozen[part->frozen_count++] = epoch;
+    return VT_OK;
+}
+
+/* --- life */
+
+struct dedup_fill {
+    struct dedup *dedup;
+    vt_err err;
+};
+
+static void
+dedup_fill_one(void *context, const struct vt_hash128 *k)
+{
+    struct dedup_fill *fill = context;
+
+    if (fill->err == VT_OK)
+        fill->err = dedup_insert(fill->dedup, k);
+}
+
+static vt_err
+part_load(struct part *part, const struct part_options *options)
+{
+    struct vt_bytes windows = {NULL, 0};
+    struct dedup_fill fill = {.dedup = part->dedup, .err = VT_OK};
+    vt_err err = VT_OK;
+
+    for (uint32_t i = 0; err == VT_OK && i < options->sealed_count; i++) {
+        err = sealed_add(part, options->sealed[i]);
+        if (err == VT_OK)
+            err = sealed_each_identity(options->sealed[i], dedup_fill_one, &fill);
+        if (err == VT_OK)
+            err = fill.err;
+    }
+    if (err == VT_OK)
+        err = part_state_load(part, options->state, &windows);
+    if (err == VT_OK)
+        err = part_open_entries(part);
+    if (err == VT_OK)
+        err = window_state_open(part->catalog, windows, &part->windows);
+    return err;
+}
+
+vt_err
+part_open(const struct part_options *options, struct part **out_part)
+{
+    struct part *part = calloc(1, sizeof *part);
+
+    VT_ASSERT(options->catalog != NULL);
+    VT_ASSERT(options->next_commit > 0 && options->next_position > 0);
+    if (part == NULL)
+        return VT_NOMEM;
+    part->magic = PART_MAGIC;
+    part->partition = options->partition;
+    part->key = options->key;
+    part->catalog = options->catalog;
+    part->generation = 1;
+    part->meta.number = options->next_commit - 1;
+    part->meta.arrival_us = INT64_MIN;
+    part->last_position = options->next_position - 1;
+    part->rows.item_bytes = sizeof(struct tally_row);
+    arena_init(&part->scratch, PART_SCRATCH_BYTES);
+    vt_err err = VT_NOMEM;
+
+    part->row_of = calloc((uint64_t)part->catalog->tenant_count + 1, sizeof *part->row_of);
+    if (part->row_of != NULL && chunk_list_add(&part->rows) != NULL)
+        err = dedup_open(options->dedup_ids_max, &part->dedup);
+    if (err == VT_OK)
+        err = part_load(part, options);
+    if (err == VT_OK)
+        err = part_epoch_open(part);
+    if (err != VT_OK) {
+        part_free(part);
+        return err;
+    }
+    atomic_store_explicit(&part->due_us, window_state_due_us(part->windows), memory_order_relaxed);
+    *out_part = part;
+    return VT_OK;
+}
+
+void
+part_free(struct part *part)
+{
+    if (part == NULL)
+        return;
+    VT_ASSERT(part->magic == PART_MAGIC);
+    part->magic = 0;
+    window_state_close(part->windows);
+    epoch_put(part->epoch);
+    for (uint32_t i = 0; i < part->frozen_count; i++)
+        epoch_put(part->frozen[i]);
+    free(part->frozen);
+    for (uint32_t i = 0; i < part->sealed_count; i++)
+        sealed_put(part->sealed[i]);
+    free(part->sealed);
+    dedup_close(part->dedup);
+    chunk_list_deinit(&part->rows);
+    free(part->row_of);
+    free(part->open.entries);
+    arena_deinit(&part->scratch);
+    free(part);
+}
+
+/* --- commits */
+
+/* A tick is the first commit of a second of arrival time. */
+static bool
+is_tick(int64_t before_us, int64_t arrival_us)
+{
+    if (before_us == INT64_MIN)
+        return true;
+    return vt_floor_us(arrival_us, VT_US_PER_SECOND) > vt_floor_us(before_us, VT_US_PER_SECOND);
+}
+
+vt_err
+part_begin(struct part *part, const struct commit_meta *commit)
+{
+    int64_t before_us = part->meta.arrival_us;
+
+    VT_ASSERT(part->magic == PART_MAGIC);
+    VT_ASSERT(!part->in_commit);
+    VT_ASSERT(commit->number == part->meta.number + 1);
+    VT_ASSERT(commit->first_position == part->last_position + 1);
+    VT_ASSERT(commit->arrival_us >= before_us);
+    part->meta = *commit;
+    part->in_commit = true;
+    if (!is_tick(before_us, commit->arrival_us) ||
+        window_state_due_us(part->windows) > commit->arrival_us)
+        return VT_OK;
+    struct window_history history = part_history(part);
+    struct window_tick tick = part_tick(part);
+
+    part->generation++;
+    return window_state_tick(part->windows, &history, &tick);
+}
+
+vt_err
+part_count_resend(struct part *part, struct vt_str tenant, uint32_t count)
+{
+    uint32_t row;
+    vt_err err = part_row(part, catalog_find_tenant(part->catalog, tenant), &row);
+
+    VT_ASSERT(part->in_commit);
+    if (err != VT_OK)
+        return err;
+    part_tally(part, row)->received += count;
+    part_tally(part, row)->duplicates += count;
+    part->total.received += count;
+    part->total.duplicates += count;
+    return VT_OK;
+}
+
+vt_err
+part_close_windows(struct part *part, const struct close_order *order)
+{
+    struct window_history history = part_history(part);
+    struct window_tick tick = part_tick(part);
+    uint32_t tenant = CATALOG_NONE;
+
+    if (order->tenant.size > 0) {
+        tenant = catalog_find_tenant(part->catalog, order->tenant);
+        if (tenant == CATALOG_NONE)
+            return VT_OK; /* no such tenant has a window */
+    }
+    part->generation++;
+    return window_state_close_before(part->windows, &history, &tick, tenant, order->before_us);
+}
+
+vt_err
+part_end(struct part *part)
+{
+    VT_ASSERT(part->in_commit);
+    VT_ASSERT(tally_holds(&part->total));
+    part->in_commit = false;
+    part->last_position = part->meta.first_position + part->meta.event_count - 1;
+    atomic_store_explicit(&part->due_us, window_state_due_us(part->windows), memory_order_relaxed);
+    return VT_OK;
+}
+
+int64_t
+part_due_us(const struct part *part)
+{
+    return atomic_load_explicit(&part->due_us, memory_order_relaxed);
+}
+
+/* --- cuts */
+
+static vt_err
+part_next_epoch(struct part *part, const struct catalog *next_catalog)
+{
+    vt_err err = VT_OK;
+
+    if (next_catalog != part->catalog) {
+        err = part_rows_rebind(part, next_catalog);
+        if (err == VT_OK)
+            err = window_state_catalog(part->windows, next_catalog);
+        part->catalog = next_catalog;
+    }
+    if (err == VT_OK)
+        err = part_epoch_open(part);
+    if (err == VT_OK) /* a wider catalog may have made more due */
+        atomic_store_explicit(&part->due_us, window_state_due_us(part->windows),
+                              memory_order_relaxed);
+    return err;
+}
+
+vt_err
+part_cut(struct part *part, const struct catalog *next_catalog, struct epoch **out_epoch,
+         struct vt_bytes *out_state)
+{
+    struct vt_bytes state = {NULL, 0};
+    struct epoch_freeze_at at = {
+        .commit = part->meta.number,
+        .position = part->last_position,
+        .arrival_us = part->meta.arrival_us,
+    };
+
+    VT_ASSERT(!part->in_commit);
+    VT_ASSERT(next_catalog != NULL);
+    vt_err err = part_state_save(part, &state);
+
+    if (err != VT_OK)
+        return err;
+    err = frozen_add(part, part->epoch);
+    if (err == VT_OK) {
+        struct epoch *frozen = part->epoch;
+
+        epoch_freeze(frozen, &at);
+        part->epoch = NULL;
+        err = part_next_epoch(part, next_catalog);
+        if (err == VT_OK) {
+            *out_epoch = epoch_get(frozen);
+            *out_state = state;
+            return VT_OK;
+        }
+    }
+    part_bytes_free(state);
+    return err;
+}
+
+vt_err
+part_sealed(struct part *part, uint64_t cut, struct sealed *sealed)
+{
+    VT_ASSERT(part->frozen_count > 0);
+    struct epoch *epoch = part->frozen[0];
+
+    VT_ASSERT(epoch->last_commit == cut);
+    VT_ASSERT(sealed != NULL || epoch_is_empty(epoch));
+    if (sealed != NULL) {
+        vt_err err = sealed_add(part, sealed);
+
+        if (err != VT_OK)
+            return err;
+    }
+    part->frozen_count--;
+    memmove(part->frozen, part->frozen + 1, part->frozen_count * sizeof(struct epoch *));
+    epoch_put(epoch);
+    return VT_OK;
+}
+
+/* --- room */
+
+uint64_t
+part_dedup_room(const struct part *part)
+{
+    return dedup_capacity(part->dedup) - dedup_used(part->dedup);
+}
+
+uint64_t
+part_dedup_used(const struct part *part)
+{
+    return dedup_used(part->dedup);
+}

@@ -1,0 +1,288 @@
+/*
+ * part_apply.c - a batch's events of one partition, in the order of their positions. They are taken
+ * in groups: the hashes of a group are made and the lines of the tables that they lead to are
+ * fetched into the cache before the first is decided, so that one event's misses overlap with
+ * another's.
+ */
+#include <stdlib.h>
+
+#include "part_internal.h"
+
+#define APPLY_GROUP 32
+
+uint8_t
+part_judge_time(const struct part *part, const struct batch *batch, uint32_t index)
+{
+    const struct catalog_type *type = &batch->catalog->types[batch->type[index]];
+    int64_t arrival_us = part->meta.arrival_us;
+    int64_t limit_us;
+
+    /* A limit that leaves the range of times limits nothing. */
+    if (type->late_limit_us > 0 &&
+        !__builtin_sub_overflow(arrival_us, type->late_limit_us, &limit_us) &&
+        batch->time_us[index] < limit_us)
+        return VT_REASON_LATE_BEYOND_HORIZON;
+    if (type->future_limit_us > 0 &&
+        !__builtin_add_overflow(arrival_us, type->future_limit_us, &limit_us) &&
+        batch->time_us[index] > limit_us)
+        return VT_REASON_FUTURE_EVENT;
+    return VT_REASON_NONE;
+}
+
+/* --- a new event */
+
+struct touch_context {
+    struct part *part;
+    struct window_history history;
+    vt_err err;
+};
+
+static void
+window_touched(void *context, const struct cell_key *key)
+{
+    struct touch_context *touch = context;
+
+    if (touch->err == VT_OK)
+        touch->err = window_state_touch(touch->part->windows, &touch->history, key,
+                                        touch->part->meta.arrival_us);
+}
+
+static vt_err
+cells_take(struct part *part, row_ref ref)
+{
+    uint32_t at;
+    const struct row_chunk *chunk = epoch_row_chunk(part->epoch, ref, &at);
+    const struct catalog_type *type = &part->catalog->types[ref >> 32];
+    int64_t value[CATALOG_FIELDS_MAX] = {0};
+    uint8_t present[CATALOG_FIELDS_MAX] = {0};
+    uint32_t code[CATALOG_FIELDS_MAX] = {0};
+    struct touch_context context = {.part = part, .history = part_history(part), .err = VT_OK};
+    struct cell_touch touch = {
+        .touched = window_touched, .context = &context, .generation = part->generation};
+
+    VT_ASSERT(type->field_count <= CATALOG_FIELDS_MAX);
+    for (uint32_t s = 0; s < type->field_count; s++) {
+        if (type->fields[s].kind == FIELD_STRING) {
+            code[s] = chunk->code[s][at];
+        } else {
+            value[s] = chunk->value[s][at];
+            present[s] = chunk->present[s][at];
+        }
+    }
+    struct cell_row row = {
+        .tenant = chunk->tenant[at],
+        .type = (uint32_t)(ref >> 32),
+        .time_us = chunk->time_us[at],
+        .source = chunk->source[at],
+        .id = &chunk->id[at],
+        .slot_count = type->field_count,
+        .value = value,
+        .present = present,
+        .code = code,
+    };
+    vt_err err = cells_add_row(part->epoch->cells, &row, &touch);
+
+    return err != VT_OK ? err : context.err;
+}
+
+static vt_err
+row_take(struct part *part, const struct batch *batch, uint32_t index, const struct vt_hash128 *k)
+{
+    row_ref ref = 0;
+    vt_err err = VT_OK;
+
+    if (batch->id[index].kind != ROW_ID_SEQUENCE)
+        err = dedup_insert(part->dedup, k);
+    if (err == VT_OK)
+        err = epoch_append(part->epoch, batch, index, k, &ref);
+    if (err == VT_OK)
+        err = cells_take(part, ref);
+    return err;
+}
+
+/* --- exceptions and conflicts */
+
+static vt_err
+entry_take(struct part *part, const struct exception_entry *entry, uint32_t *out_row)
+{
+    vt_err err = part_row_of_entry(part, part->catalog, entry, out_row);
+
+    if (err == VT_OK)
+        err = epoch_add_exception(part->epoch, entry);
+    if (err != VT_OK)
+        return err;
+    struct open_entry open = {
+        .position = entry->position, .row = *out_row, .reason = entry->reason};
+
+    return open_list_add(&part->open, &open);
+}
+
+static vt_err
+entry_begin(struct part *part, const struct batch *batch, uint32_t index,
+            struct exception_entry *out_entry)
+{
+    struct vt_bytes raw;
+    vt_err err = batch_raw(&part->scratch, batch, index, &raw);
+
+    if (err != VT_OK)
+        return err;
+    *out_entry = (struct exception_entry){
+        .position = batch->first_position + index,
+        .arrival_us = part->meta.arrival_us,
+        .tenant = batch->strings[batch->tenant_name[index]],
+        .raw = raw,
+        .reason = batch->reason[index],
+    };
+    return VT_OK;
+}
+
+static vt_err
+conflict_take(struct part *part, const struct batch *batch, uint32_t index,
+              const struct row_block *first)
+{
+    struct exception_entry entry;
+    uint32_t row;
+    vt_err err = entry_begin(part, batch, index, &entry);
+
+    VT_ASSERT(err != VT_OK || entry.reason == VT_REASON_NONE);
+    if (err == VT_OK)
+        err = part_raw(&part->scratch, first, &entry.first);
+    if (err != VT_OK)
+        return err;
+    entry.first_position = first->position[0];
+    return entry_take(part, &entry, &row);
+}
+
+vt_err
+part_take(struct part *part, const struct batch *batch, uint32_t index, const struct vt_hash128 *k,
+          uint8_t *out_verdict)
+{
+    struct row_block first;
+    vt_err err = VT_NOT_FOUND;
+
+    VT_ASSERT(batch->reason[index] == VT_REASON_NONE);
+    VT_ASSERT(batch->tenant[index] < part->catalog->tenant_count);
+    /* The sequencer took out what a session sent twice, before anything was routed. */
+    if (batch->id[index].kind != ROW_ID_SEQUENCE && dedup_maybe(part->dedup, k)) {
+        struct row_wanted wanted = {
+            .identity = k,
+            .tenant = part->catalog->tenants[batch->tenant[index]].key,
+            .source = batch->strings[batch->source[index]],
+            .id = &batch->id[index],
+        };
+
+        arena_reset(&part->scratch);
+        err = part_find(part, &wanted, &first);
+    }
+    VT_SOMETIMES(err == VT_OK);
+    if (err == VT_NOT_FOUND) {
+        err = row_take(part, batch, index, k);
+        if (err == VT_OK)
+            *out_verdict = VT_ACCEPTED;
+        return err;
+    }
+    if (err != VT_OK)
+        return err;
+    bool equal = part_content_equal(batch, index, &first);
+
+    if (!equal)
+        err = conflict_take(part, batch, index, &first);
+    if (err == VT_OK)
+        *out_verdict = equal ? VT_DUPLICATE : VT_CONFLICT;
+    return err;
+}
+
+/* --- counting */
+
+static void
+tally_count(struct tally *tally, uint8_t verdict, uint8_t reason)
+{
+    tally->received++;
+    tally->accepted += verdict == VT_ACCEPTED;
+    tally->duplicates += verdict == VT_DUPLICATE || verdict == VT_CONFLICT;
+    tally->conflicts += verdict == VT_CONFLICT;
+    if (verdict == VT_EXCEPTION) {
+        tally->exceptions++;
+        tally->by_reason[reason]++;
+    }
+}
+
+/* An event that is valid but for its reason goes to the list, counted where its entry says. */
+static vt_err
+exception_take(struct part *part, const struct batch *batch, uint32_t index, uint32_t *out_row)
+{
+    struct exception_entry entry;
+
+    arena_reset(&part->scratch);
+    vt_err err = entry_begin(part, batch, index, &entry);
+
+    if (err == VT_OK)
+        err = entry_take(part, &entry, out_row);
+    return err;
+}
+
+static vt_err
+event_take(struct part *part, struct batch *batch, uint32_t index, const struct vt_hash128 *k)
+{
+    uint8_t verdict = VT_EXCEPTION;
+    uint8_t reason = batch->reason[index];
+    uint32_t row = 0;
+    vt_err err;
+
+    VT_ASSERT(reason < VT_REASON_COUNT);
+    if (reason != VT_REASON_NONE) {
+        err = exception_take(part, batch, index, &row);
+    } else {
+        err = part_row(part, batch->tenant[index], &row);
+        if (err == VT_OK)
+            err = part_take(part, batch, index, k, &verdict);
+    }
+    if (err != VT_OK)
+        return err;
+    batch->verdict[index] = verdict;
+    tally_count(part_tally(part, row), verdict, reason);
+    tally_count(&part->total, verdict, reason);
+    return VT_OK;
+}
+
+static vt_err
+group_take(struct part *part, struct batch *batch, const uint32_t *select, uint32_t count)
+{
+    struct vt_hash128 ks[APPLY_GROUP] = {{0, 0}};
+
+    VT_ASSERT(count <= APPLY_GROUP);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = select[i];
+
+        if (batch->reason[index] == VT_REASON_NONE)
+            batch->reason[index] = part_judge_time(part, batch, index);
+        if (batch->reason[index] == VT_REASON_NONE && batch->id[index].kind != ROW_ID_SEQUENCE)
+            ks[i] = batch_identity(&part->key, part->catalog->tenants[batch->tenant[index]].key,
+                                   batch->strings[batch->source[index]], &batch->id[index]);
+    }
+    dedup_prefetch(part->dedup, ks, count);
+    for (uint32_t i = 0; i < count; i++)
+        epoch_prefetch(part->epoch, &ks[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        vt_err err = event_take(part, batch, select[i], &ks[i]);
+
+        if (err != VT_OK)
+            return err;
+    }
+    return VT_OK;
+}
+
+vt_err
+part_apply(struct part *part, struct batch *batch, const uint32_t *select, uint32_t select_count)
+{
+    VT_ASSERT(part->in_commit);
+    VT_ASSERT(batch->catalog == part->catalog);
+    vt_err err = epoch_batch_begin(part->epoch, batch);
+
+    for (uint32_t begin = 0; err == VT_OK && begin < select_count; begin += APPLY_GROUP) {
+        uint32_t left = select_count - begin;
+
+        err = group_take(part, batch, select + begin, left < APPLY_GROUP ? left : APPLY_GROUP);
+    }
+    return err;
+}

@@ -1,0 +1,135 @@
+/*
+ * part_internal.h - what the files of the partition share. Private to part*.c.
+ *
+ *   part.c           life, commits, ticks, cuts
+ *   part_apply.c     events of a batch: judged, deduplicated, appended, counted
+ *   part_find.c      the first one of an identity, wherever it stands, and whether content is the
+ *                    same
+ *   part_raw.c       an accepted row as the map of BATCH_ROWS
+ *   part_settle.c    open exceptions; retry and discard
+ *   part_state.c     counters by tenant; the state of a cut as bytes
+ *   part_snapshot.c  what readers get
+ *
+ * Thread: the owner's.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "chunk_list.h"
+#include "dedup.h"
+#include "part.h"
+#include "window_state.h"
+
+#define PART_MAGIC UINT32_C(0x50545256)
+
+/* Counters of a tenant. Row 0 is shared by unknown tenants, and its name is "". */
+struct tally_row {
+    struct vt_str name; /* the catalog's */
+    struct tally tally;
+};
+
+/* An exception or conflict that is not settled, or was so only lately. */
+struct open_entry {
+    uint64_t position;
+    uint32_t row; /* of the counters that have it */
+    uint8_t reason;
+    bool settled;
+};
+
+/* By position, ascending: entries are added in the order of the log. */
+struct open_list {
+    struct open_entry *entries;
+    uint32_t count;
+    uint32_t capacity;
+    uint32_t settled_count; /* of them; dropped when they are half */
+};
+
+struct part {
+    uint32_t magic;
+    uint32_t partition;
+    struct vt_hash_key key;
+    const struct catalog *catalog;
+    struct dedup *dedup;
+    struct epoch *epoch; /* the open one */
+    uint32_t frozen_count;
+    uint32_t frozen_capacity;
+    struct epoch **frozen; /* oldest first */
+    uint32_t sealed_count;
+    uint32_t sealed_capacity;
+    struct sealed **sealed; /* oldest first */
+    struct window_state *windows;
+    uint32_t generation;     /* of cells' touches: the number of ticks and closes, from 1 */
+    _Atomic int64_t due_us;  /* written by the owner at the end of a commit */
+    struct commit_meta meta; /* of the commit at hand, or the last one */
+    uint64_t last_position;  /* of the last commit */
+    bool in_commit;
+    struct tally total;
+    struct chunk_list rows; /* of struct tally_row */
+    uint32_t *row_of;       /* [tenant of the catalog] -> row; 0: none yet */
+    struct open_list open;
+    struct arena scratch; /* for one event */
+};
+
+/* For bytes from malloc that a function handed over. */
+static inline void
+part_bytes_free(struct vt_bytes bytes)
+{
+    union {
+        const uint8_t *read;
+        void *owned;
+    } data = {.read = bytes.data};
+
+    free(data.owned);
+}
+
+/* The position before the commit at hand is what a tick or close of it names. */
+struct window_tick part_tick(const struct part *part);
+struct window_history part_history(const struct part *part);
+
+/* --- part_apply.c */
+
+/* Judges lateness of event `index`, which is valid so far: gives its reason. */
+uint8_t part_judge_time(const struct part *part, const struct batch *batch, uint32_t index);
+/* A valid event: new, or a repeat. Appends the row or the conflict; counts nothing. */
+VT_MUST_CHECK vt_err part_take(struct part *part, const struct batch *batch, uint32_t index,
+                               const struct vt_hash128 *k, uint8_t *out_verdict);
+
+/* --- part_find.c */
+
+/* The row of this identity, newest place first; VT_NOT_FOUND. Memory from part->scratch. */
+VT_MUST_CHECK vt_err part_find(struct part *part, const struct row_wanted *wanted,
+                               struct row_block *out_row);
+/* Whether event `index` has the content of the row: type, time, and the row's fields. */
+bool part_content_equal(const struct batch *batch, uint32_t index, const struct row_block *row);
+
+/* --- part_raw.c */
+VT_MUST_CHECK vt_err part_raw(struct arena *arena, const struct row_block *row,
+                              struct vt_bytes *out_raw);
+
+/* --- part_settle.c */
+VT_MUST_CHECK vt_err open_list_add(struct open_list *list, const struct open_entry *entry);
+/* What the segments say is open. */
+VT_MUST_CHECK vt_err part_open_entries(struct part *part);
+
+/* --- part_state.c */
+
+/* The counters of a tenant by its index in the catalog; CATALOG_NONE: unknown. */
+VT_MUST_CHECK vt_err part_row(struct part *part, uint32_t tenant, uint32_t *out_row);
+/* The counters of an exception, from what its entry says: so it is the same after a restart. */
+VT_MUST_CHECK vt_err part_row_of_entry(struct part *part, const struct catalog *judge,
+                                       const struct exception_entry *entry, uint32_t *out_row);
+static inline struct tally *
+part_tally(const struct part *part, uint32_t row)
+{
+    return &((struct tally_row *)chunk_list_at(&part->rows, row))->tally;
+}
+/* Names and indexes of the next catalog, which extends the one before. */
+VT_MUST_CHECK vt_err part_rows_rebind(struct part *part, const struct catalog *next);
+/* received = accepted + duplicates + exceptions, and conflicts are among the duplicates. */
+bool tally_holds(const struct tally *tally);
+VT_MUST_CHECK vt_err part_state_save(const struct part *part, struct vt_bytes *out_state);
+/* Counters from the bytes; *out_windows is the part of the window states, in them. */
+VT_MUST_CHECK vt_err part_state_load(struct part *part, struct vt_bytes state,
+                                     struct vt_bytes *out_windows);
