@@ -158,6 +158,13 @@ json_integer(struct json_out *out, int64_t value)
 }
 
 void
+json_number(struct json_out *out, struct vt_str text)
+{
+    value_begin(out);
+    json_put_raw(out, text.data, text.size);
+}
+
+void
 json_bool(struct json_out *out, bool value)
 {
     value_begin(out);

@@ -37,6 +37,7 @@ void json_key(struct json_out *out, struct vt_str key);
 void json_string(struct json_out *out, struct vt_str value);
 void json_integer(struct json_out *out, int64_t value);
 void json_unsigned(struct json_out *out, uint64_t value);
+void json_number(struct json_out *out, struct vt_str text); /* text of a valid JSON number */
 void json_bool(struct json_out *out, bool value);
 void json_null(struct json_out *out);
 void json_time(struct json_out *out, int64_t us); /* RFC 3339 string */
