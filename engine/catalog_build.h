@@ -15,6 +15,10 @@
 #include "json_tree.h"
 #include "name_index.h"
 
+/* What the packed form holds. */
+#define CATALOG_ZONES_MAX (UINT32_C(1) << 12)
+#define ZONE_BYTES_MAX    (UINT32_C(1) << 20)
+
 struct catalog_index {
     struct arena arena;
     struct name_index types;

@@ -502,11 +502,10 @@ zone_load(struct catalog_build *build, const struct json_node *node, struct vt_s
         err = build->zone_source == NULL
                   ? VT_NOT_FOUND
                   : build->zone_source->read(build->zone_source->context, name, &tzif);
-        if (err == VT_OK)
-            err = zone_parse(build->arena, name, tzif, out_zone);
-    } else {
-        err = zone_parse(build->arena, name, tzif, out_zone);
     }
+    if (err == VT_OK)
+        err = tzif.size > ZONE_BYTES_MAX ? VT_BAD_FORMAT
+                                         : zone_parse(build->arena, name, tzif, out_zone);
     if (err == VT_NOT_FOUND || err == VT_BAD_FORMAT) {
         vt_err_clear(); /* the path says more than what the source may have said */
         return catalog_refuse(node, NULL,
@@ -537,6 +536,9 @@ build_zones(struct catalog_build *build)
         vt_err err = name_index_put(&names, name, count, &contract->zone);
 
         if (err == VT_OK && contract->zone == NAME_INDEX_NONE) {
+            if (count == CATALOG_ZONES_MAX)
+                return catalog_refuse(build->versions[contract->first].node, "time_zone",
+                                      "more than %u time zones", CATALOG_ZONES_MAX);
             contract->zone = count;
             err = zone_load(build, node, name, &zones[count++]);
         }
