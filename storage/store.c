@@ -363,9 +363,11 @@ store_tail_next(struct store *store, struct log_commit *out_commit)
 
     if (err == VT_AGAIN && !store->read_only)
         err = VT_DAMAGED;
-    if (err != VT_OK)
+    if (err == VT_AGAIN || err == VT_DAMAGED)
         return vt_err_detail(err, "%s/lane-%02u at %" PRIu64 ": commit %" PRIu64 " has changed",
                              store->dir, info->lane, info->offset, info->number);
+    if (err != VT_OK)
+        return err;
     commit_records(store->tail_data, store->tail_records);
     *out_commit = (struct log_commit){
         .number = info->number,

@@ -15,7 +15,7 @@
 #include "store_internal.h"
 #include "venturi/assert.h"
 
-#define FILL_BYTES         (UINT64_C(1) << 20)
+#define FILL_BYTES_MAX     (UINT64_C(1) << 20)
 #define PARTITIONS_DEFAULT 16U
 #define LANES_DEFAULT      4U
 #define LANE_BYTES_DEFAULT (UINT64_C(64) << 20)
@@ -50,24 +50,25 @@ static vt_err
 fill_lane(struct store *store, uint32_t lane)
 {
     uint64_t bytes = store->superblock.lane_bytes;
-    uint8_t *zeros = aligned_alloc(IO_ALIGN, FILL_BYTES);
+    uint64_t part = bytes < FILL_BYTES_MAX ? bytes : FILL_BYTES_MAX;
+    uint8_t *zeros = aligned_alloc(IO_ALIGN, part);
     struct io_file *file = NULL;
     char name[16];
     char path[STORE_PATH_BYTES];
 
     if (zeros == NULL)
         return VT_NOMEM;
-    memset(zeros, 0, FILL_BYTES);
+    memset(zeros, 0, part);
     (void)snprintf(name, sizeof name, "lane-%02u", lane);
     store_path(store, name, path);
     vt_err err = unlink_name(store, name);
 
     if (err == VT_OK)
         err = io_open(store->io, path, IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT, &file);
-    for (uint64_t at = 0; err == VT_OK && at < bytes; at += FILL_BYTES) {
+    for (uint64_t at = 0; err == VT_OK && at < bytes; at += part) {
         uint64_t left = bytes - at;
 
-        err = io_write_at(file, zeros, left < FILL_BYTES ? left : FILL_BYTES, at);
+        err = io_write_at(file, zeros, left < part ? left : part, at);
     }
     if (err == VT_OK)
         err = io_sync(file);
@@ -101,31 +102,32 @@ draw(struct store *store, const struct store_options *options)
     return err == VT_OK ? superblock_check(superblock) : err;
 }
 
-/* store.new -> store, and the name durable. */
+/* Renames within DIR, durable. */
 static vt_err
-publish(struct store *store)
+publish(struct store *store, const char *from, const char *to)
 {
-    char fresh[STORE_PATH_BYTES];
-    char path[STORE_PATH_BYTES];
+    char from_path[STORE_PATH_BYTES];
+    char to_path[STORE_PATH_BYTES];
 
-    store_path(store, "store.new", fresh);
-    store_path(store, "store", path);
-    vt_err err = io_rename(store->io, fresh, path);
+    store_path(store, from, from_path);
+    store_path(store, to, to_path);
+    vt_err err = io_rename(store->io, from_path, to_path);
 
     return err == VT_OK ? io_sync_dir(store->io, store->dir) : err;
 }
 
+/* The superblock under a name, which is never without a whole file once it has one. */
 static vt_err
-write_new(struct store *store)
+write_superblock(struct store *store, const char *name)
 {
-    char fresh[STORE_PATH_BYTES];
+    char path[STORE_PATH_BYTES];
 
-    store_path(store, "store.new", fresh);
-    vt_err err = unlink_name(store, "store.new");
+    store_path(store, "store.tmp", path);
+    vt_err err = unlink_name(store, "store.tmp");
 
     if (err == VT_OK)
-        err = superblock_write(store->io, fresh, &store->superblock);
-    return err == VT_OK ? io_sync_dir(store->io, store->dir) : err;
+        err = superblock_write(store->io, path, &store->superblock);
+    return err == VT_OK ? publish(store, "store.tmp", name) : err;
 }
 
 vt_err
@@ -142,7 +144,7 @@ store_create(struct store *store, const struct store_options *options)
                              store->dir);
     err = draw(store, options);
     if (err == VT_OK)
-        err = write_new(store);
+        err = write_superblock(store, "store.new");
     for (uint32_t i = 0; err == VT_OK && i < store->superblock.lane_count; i++)
         err = fill_lane(store, i);
     store_path(store, "segments", segments);
@@ -152,13 +154,11 @@ store_create(struct store *store, const struct store_options *options)
         err = io_sync_dir(store->io, store->dir);
     if (err == VT_OK)
         err = manifest_create(store->io, store->dir, store->superblock.store);
-    return err == VT_OK ? publish(store) : err;
+    return err == VT_OK ? publish(store, "store.new", "store") : err;
 }
 
 vt_err
 store_heal_superblock(struct store *store)
 {
-    vt_err err = write_new(store);
-
-    return err == VT_OK ? publish(store) : err;
+    return write_superblock(store, "store");
 }
