@@ -205,14 +205,6 @@ sim_node_write_durable(struct sim_node *node, struct vt_bytes bytes, uint64_t of
     node->pending_count = kept;
 }
 
-void
-sim_node_sync(struct sim_node *node)
-{
-    image_share(&node->durable, &node->visible);
-    node->durable_size = node->size;
-    node->pending_count = 0;
-}
-
 static void
 apply_pending(struct sim_image *image, uint64_t *size, const struct sim_pending *pending)
 {
@@ -221,6 +213,16 @@ apply_pending(struct sim_image *image, uint64_t *size, const struct sim_pending 
     image_write(image, (struct vt_bytes){pending->bytes, SIM_SECTOR_BYTES}, at);
     if (at + SIM_SECTOR_BYTES > *size)
         *size = at + SIM_SECTOR_BYTES;
+}
+
+void
+sim_node_sync(struct sim_node *node)
+{
+    /* Only what is pending: what a failed sync gave up stays lost, although it is still seen. */
+    for (uint32_t i = 0; i < node->pending_count; i++)
+        apply_pending(&node->durable, &node->durable_size, &node->pendings[i]);
+    node->durable_size = node->size;
+    node->pending_count = 0;
 }
 
 void

@@ -342,3 +342,32 @@ chain_read(const struct chain_lanes *lanes, const struct commit_info *info, uint
         return VT_AGAIN;
     return VT_OK;
 }
+
+vt_err
+chain_settle(const struct chain *chain, const struct chain_lanes *lanes)
+{
+    uint8_t *buffer = aligned_alloc(IO_ALIGN, lanes->commit_bytes_max);
+    vt_err err = VT_OK;
+
+    if (buffer == NULL)
+        return VT_NOMEM;
+    for (uint32_t i = 0; err == VT_OK && i < chain->count; i++) {
+        const struct commit_info *info = &chain->commits[i];
+
+        if (info->number <= chain->proven)
+            continue;
+        err = chain_read(lanes, info, buffer);
+        if (err == VT_AGAIN)
+            err = vt_err_detail(VT_DAMAGED,
+                                "%s/lane-%02u at %" PRIu64 ": commit %" PRIu64
+                                " reads differently a second time",
+                                lanes->dir, info->lane, info->offset, info->number);
+        if (err == VT_OK)
+            err = io_write_at(lanes->files[info->lane], buffer, commit_padded(info->bytes),
+                              info->offset);
+    }
+    free(buffer);
+    for (uint32_t i = 0; err == VT_OK && i < lanes->lane_count; i++)
+        err = io_sync(lanes->files[i]);
+    return err;
+}

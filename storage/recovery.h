@@ -70,3 +70,8 @@ VT_MUST_CHECK vt_err chain_missing(const struct chain *chain, const struct chain
  * VT_AGAIN where it is not there any more, which is legal beside a running daemon only. */
 VT_MUST_CHECK vt_err chain_read(const struct chain_lanes *lanes, const struct commit_info *info,
                                 uint8_t *buffer);
+
+/* Makes the whole chain durable. What nothing proves durable was read, but may stand in a volatile
+ * cache (its writer was killed), even one that a failed sync has given up: it is written once more,
+ * the same bytes to the same place, before the lanes are synced. */
+VT_MUST_CHECK vt_err chain_settle(const struct chain *chain, const struct chain_lanes *lanes);

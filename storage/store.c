@@ -5,7 +5,7 @@
  *   lock                 two processes never write one store
  *   superblock, manifest
  *   scan of the lanes    the chain's end
- *   sync of the lanes    a commit that was read may be in a volatile cache only (its writer was
+ *   settling the lanes   a commit that was read may be in a volatile cache only (its writer was
  *                        killed before the completion); what is built upon it must not outlive it
  *   start number + 1     durable, with the commit that it follows, before the first write
  */
@@ -230,8 +230,8 @@ open_to_write(struct store *store, const struct store_options *options)
     struct chain_base base = store_base(store);
     vt_err err = chain_scan(&store->lanes, &base, false, &store->chain);
 
-    for (uint32_t i = 0; err == VT_OK && i < store->lanes.lane_count; i++)
-        err = io_sync(store->lane_files[i]);
+    if (err == VT_OK)
+        err = chain_settle(&store->chain, &store->lanes);
     if (err != VT_OK)
         return err;
     store->start = base.last_start + 1;

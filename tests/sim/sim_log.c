@@ -436,9 +436,10 @@ run_random(uint64_t seed, uint32_t subsets, uint32_t depth)
     io_close(process.io);
 }
 
-/* A run in which a call fails; processes come back as after a kill, the last after a power cut. */
+/* A run in which a call fails; processes come back as after a kill, the last after a power cut. With
+ * `later` the first one is spared, so that it is recovery that meets the failure. */
 static void
-run_fault(uint64_t seed, const struct io_sim_fault *fault)
+run_fault(uint64_t seed, const struct io_sim_fault *fault, bool later)
 {
     struct model model = {0};
     struct process process = {.model = &model, .random = seed, .may_fail = true};
@@ -449,7 +450,8 @@ run_fault(uint64_t seed, const struct io_sim_fault *fault)
 
     if (io_sim_open(seed, &process.io) != VT_OK)
         die("out of memory");
-    io_sim_set_fault(process.io, fault);
+    if (!later)
+        io_sim_set_fault(process.io, fault);
     for (int generation = 0; generation < 3; generation++) {
         struct model at_crash;
 
@@ -523,10 +525,28 @@ run_faults(uint64_t seed)
                         .for_ever = for_ever == 1,
                     };
 
-                    run_fault(seed + nth, &fault);
+                    run_fault(seed + nth, &fault, false);
                     runs++;
                 }
         }
+    return runs;
+}
+
+/* Recovery after a kill, in which a call fails, then recovery after that. */
+static uint64_t
+run_recovery_faults(uint64_t seed)
+{
+    static const enum io_sim_kind kinds[] = {IO_SIM_SYNC, IO_SIM_WRITE, IO_SIM_NAME,
+                                             IO_SIM_SYNC_DIR};
+    uint64_t runs = 0;
+
+    for (size_t kind = 0; kind < VT_COUNT(kinds); kind++)
+        for (uint64_t nth = 1; nth <= 12; nth++)
+            for (uint64_t i = 0; i < 60; i++, runs++) {
+                const struct io_sim_fault fault = {.kind = kinds[kind], .nth = nth};
+
+                run_fault(seed + i * 100 + nth, &fault, true);
+            }
     return runs;
 }
 
@@ -575,6 +595,7 @@ main(int argc, char **argv)
     for (uint64_t i = 0; i < scale; i++) {
         seed_of_run = seed + i;
         fault_runs += run_faults(seed_of_run * 1000003);
+        fault_runs += run_recovery_faults(seed_of_run * 1000003);
     }
     free(points.slots);
     printf("sim_log: seed %" PRIu64 ": %" PRIu64 " distinct crash points in %" PRIu64
