@@ -10,58 +10,48 @@
 
 #define LINE_BYTES 512
 
-#define CALL                                                                     \
-    "{\"type\":\"call\",\"fields\":[{\"name\":\"region\",\"kind\":\"string\"},"  \
-    "{\"name\":\"tokens\",\"kind\":\"decimal\",\"scale\":2,\"required\":false}," \
-    "{\"name\":\"model\",\"kind\":\"string\"},"                                  \
-    "{\"name\":\"cost\",\"kind\":\"decimal\",\"scale\":3,\"required\":false},"   \
-    "{\"name\":\"user\",\"kind\":\"string\"}]}"
-#define JOB                                                                      \
-    "{\"type\":\"job\",\"fields\":[{\"name\":\"seconds\",\"kind\":\"decimal\"}," \
-    "{\"name\":\"region\",\"kind\":\"string\"}]}"
-#define METER(key, type, aggregation, field, more)                                    \
-    "{\"key\":\"" key "\",\"event_type\":\"" type "\",\"aggregation\":\"" aggregation \
-    "\"," field more "}"
-#define FIELD(name) "\"field\":\"" name "\","
-#define METERS                                                                                                                                                                                                                                                                                            \
-    METER("tokens", "call", "sum", FIELD("tokens"),                                                                                                                                                                                                                                                       \
-          "\"group_by\":[\"region\"],\"window\":\"1m\",\"grace\":\"30s\"")                                                                                                                                                                                                                                \
-    "," METER("calls", "call", "count", "", "\"window\":\"1h\"") "," METER("cheapest", "call", "min", FIELD("cost"), "\"group_by\":[\"model\",\"region\"],\"window\":\"5m\"") "," METER("dearest", "call", "max", FIELD("cost"), "\"filter\":{\"region\":[\"eu\",\"us\"]},\"window\":\"15m\"") "," METER( \
-        "balance", "call", "last", FIELD("tokens"),                                                                                                                                                                                                                                                       \
-        "\"group_by\":[\"region\"],\"window\":\"1m\",\"grace\":\"10s\"") "," METER("users",                                                                                                                                                                                                               \
-                                                                                   "call",                                                                                                                                                                                                                \
-                                                                                   "unique",                                                                                                                                                                                                              \
-                                                                                   FIELD("user"),                                                                                                                                                                                                         \
-                                                                                   "\"group_by\":"                                                                                                                                                                                                        \
-                                                                                   "[\"region\"],"                                                                                                                                                                                                        \
-                                                                                   "\"filter\":{"                                                                                                                                                                                                         \
-                                                                                   "\"model\":"                                                                                                                                                                                                           \
-                                                                                   "\"\"},"                                                                                                                                                                                                               \
-                                                                                   "\"window\":"                                                                                                                                                                                                          \
-                                                                                   "\"5m\"") "," METER("all_users",                                                                                                                                                                                       \
-                                                                                                       "call",                                                                                                                                                                                            \
-                                                                                                       "unique",                                                                                                                                                                                          \
-                                                                                                       FIELD(                                                                                                                                                                                             \
-                                                                                                           "user"),                                                                                                                                                                                       \
-                                                                                                       "\"window\":\"1d\"") "," METER("a_seconds",                                                                                                                                                        \
-                                                                                                                                      "job",                                                                                                                                                              \
-                                                                                                                                      "sum",                                                                                                                                                              \
-                                                                                                                                      FIELD(                                                                                                                                                              \
-                                                                                                                                          "seconds"),                                                                                                                                                     \
-                                                                                                                                      "\"group_by\":[\"region\"],\"window\":\"1m\",\"grace\":\"60s\"")
-#define REST                                                                           \
-    "\"tenants\":[{\"key\":\"zeta\"},{\"key\":\"acme\"},{\"key\":\"m\xc3\xbcller\"}]," \
-    "\"plans\":[{\"key\":\"p\",\"version\":1,\"currency\":\"EUR\","                    \
-    "\"effective_from\":\"2024-01-01T00:00:00Z\",\"charges\":[{\"key\":\"c\","         \
-    "\"meter\":\"tokens\",\"model\":\"per_unit\",\"price\":\"0.01\","                  \
-    "\"price_by\":[\"model\"]}]}],\"contracts\":[]"
+/* clang-format off */
+#define FIELD(name)   "\"field\":\"" name "\","
+#define GROUP(...)    "\"group_by\":[" __VA_ARGS__ "],"
+#define FILTER(terms) "\"filter\":{" terms "},"
+#define METER(key, type, aggregation, rest) \
+    "{\"key\":\"" key "\",\"event_type\":\"" type "\",\"aggregation\":\"" aggregation "\"," rest "}"
+#define TYPES                                                                     \
+    "{\"event_types\":["                                                          \
+    "{\"type\":\"call\",\"fields\":[{\"name\":\"region\",\"kind\":\"string\"},"     \
+    "{\"name\":\"tokens\",\"kind\":\"decimal\",\"scale\":2,\"required\":false},"      \
+    "{\"name\":\"model\",\"kind\":\"string\"},"                                     \
+    "{\"name\":\"cost\",\"kind\":\"decimal\",\"scale\":3,\"required\":false},"        \
+    "{\"name\":\"user\",\"kind\":\"string\"}]},"                                    \
+    "{\"type\":\"job\",\"fields\":[{\"name\":\"seconds\",\"kind\":\"decimal\"},"      \
+    "{\"name\":\"region\",\"kind\":\"string\"}]}],\"meters\":["
+#define METERS                                                                    \
+    METER("tokens", "call", "sum", FIELD("tokens") GROUP("\"region\"")            \
+          "\"window\":\"1m\",\"grace\":\"30s\"") ","                              \
+    METER("calls", "call", "count", "\"window\":\"1h\"") ","                      \
+    METER("cheapest", "call", "min", FIELD("cost") GROUP("\"model\",\"region\"")  \
+          "\"window\":\"5m\"") ","                                                \
+    METER("dearest", "call", "max", FIELD("cost")                                 \
+          FILTER("\"region\":[\"eu\",\"us\"]") "\"window\":\"15m\"") ","            \
+    METER("balance", "call", "last", FIELD("tokens") GROUP("\"region\"")          \
+          "\"window\":\"1m\",\"grace\":\"10s\"") ","                              \
+    METER("users", "call", "unique", FIELD("user") GROUP("\"region\"")            \
+          FILTER("\"model\":\"\"") "\"window\":\"5m\"") ","                         \
+    METER("all_users", "call", "unique", FIELD("user") "\"window\":\"1d\"") ","   \
+    METER("a_seconds", "job", "sum", FIELD("seconds") GROUP("\"region\"")         \
+          "\"window\":\"1m\",\"grace\":\"60s\"")
+#define REST                                                                      \
+    "],\"tenants\":[{\"key\":\"zeta\"},{\"key\":\"acme\"},{\"key\":\"m\xc3\xbcller\"}]," \
+    "\"plans\":[{\"key\":\"p\",\"version\":1,\"currency\":\"EUR\","                 \
+    "\"effective_from\":\"2024-01-01T00:00:00Z\",\"charges\":[{\"key\":\"c\","      \
+    "\"meter\":\"tokens\",\"model\":\"per_unit\",\"price\":\"0.01\","               \
+    "\"price_by\":[\"model\"]}]}],\"contracts\":[]}"
 
-const char usage_catalog_text[] =
-    "{\"event_types\":[" CALL "," JOB "],\"meters\":[" METERS "]," REST "}";
-const char usage_catalog_next_text[] =
-    "{\"event_types\":[" CALL "," JOB "],\"meters\":[" METERS
-    "," METER("late_sum", "call", "sum", FIELD("tokens"),
-              "\"group_by\":[\"region\"],\"window\":\"1m\"") "]," REST "}";
+const char usage_catalog_text[] = TYPES METERS REST;
+const char usage_catalog_next_text[] = TYPES METERS ","
+    METER("late_sum", "call", "sum", FIELD("tokens") GROUP("\"region\"") "\"window\":\"1m\"")
+    REST;
+/* clang-format on */
 
 static const char *const regions[] = {"", "eu", "us", "ap-southeast", "\xc3\xa9", "e"};
 static const char *const models[] = {"", "small", "large"};
