@@ -4,6 +4,7 @@
 
 #include "codec_block.h"
 #include "codec_pack.h"
+#include "codec_scan.h"
 #include "venturi/assert.h"
 #include "venturi/hash.h"
 
@@ -12,6 +13,9 @@
 
 /* A codec that is dearer to decode must be smaller by one part in so many. */
 #define WORTH_PART 32
+
+/* No byte of an LZ4 block stands for more: a byte of a length counts 255. */
+#define LZ4_EXPANSION_MAX 255
 
 /* Base words before a block: none, base, base and base difference. */
 #define BASES_MAX 2
@@ -42,6 +46,26 @@ block_count(uint32_t left)
     return left < PACK_BLOCK ? left : PACK_BLOCK;
 }
 
+bool
+codec_size_possible(uint8_t codec, uint64_t stored_bytes, uint32_t count)
+{
+    uint64_t blocks = ((uint64_t)count + PACK_BLOCK - 1) / PACK_BLOCK;
+
+    if (codec == CODEC_RAW)
+        return count <= CODEC_BYTES_MAX && stored_bytes == count;
+    if (codec == CODEC_LZ4)
+        return count > 0 && count <= CODEC_BYTES_MAX && stored_bytes < count &&
+               count <= stored_bytes * LZ4_EXPANSION_MAX;
+    if (!codec_is_integer(codec) || count == 0 || count > CODEC_VALUES_MAX)
+        return false;
+    if (codec == CODEC_CONSTANT)
+        return stored_bytes == 8;
+    if (codec == CODEC_RUNS)
+        return stored_bytes >= 4 + 2 * BLOCK_HEAD_BYTES;
+    return stored_bytes >=
+           blocks * (BLOCK_HEAD_BYTES + UINT64_C(8) * base_count((enum codec)codec));
+}
+
 uint64_t
 codec_integers_bound(uint32_t count)
 {
@@ -58,48 +82,51 @@ codec_bytes_bound(uint32_t size)
     return size;
 }
 
+static int64_t
+difference(int64_t after, int64_t before)
+{
+    return (int64_t)((uint64_t)after - (uint64_t)before);
+}
+
 /* Differences of neighbours. The first has none and takes that of the second, so that it cannot
  * widen the block; the base makes up for it. */
-static uint64_t
-differences(const uint64_t *values, uint32_t count, uint64_t *out)
+static int64_t
+differences(const int64_t *values, uint32_t count, int64_t *out)
 {
     for (uint32_t i = 1; i < count; i++)
-        out[i] = values[i] - values[i - 1];
+        out[i] = difference(values[i], values[i - 1]);
     out[0] = count > 1 ? out[1] : 0;
-    return values[0] - out[0];
+    return difference(values[0], out[0]);
 }
 
 /* The entries of a block under a codec, and its bases. */
 static void
-entries_make(enum codec codec, const int64_t *values, uint32_t count, uint64_t *entries,
-             uint64_t bases[BASES_MAX])
+entries_make(enum codec codec, const int64_t *values, uint32_t count, int64_t *entries,
+             int64_t bases[BASES_MAX])
 {
-    uint64_t raw[PACK_BLOCK];
-    uint64_t first[PACK_BLOCK];
+    int64_t first[PACK_BLOCK];
 
     VT_ASSERT(count > 0 && count <= PACK_BLOCK);
     if (codec == CODEC_FOR) {
         memcpy(entries, values, (size_t)count * 8);
         return;
     }
-    memcpy(raw, values, (size_t)count * 8);
     if (codec == CODEC_DELTA) {
-        bases[0] = differences(raw, count, entries);
+        bases[0] = differences(values, count, entries);
         return;
     }
     VT_ASSERT(codec == CODEC_DELTA2);
-    (void)differences(raw, count, first);
-    /* As `first` begins with two equal differences, its second entry would be a zero among
-     * others. */
+    (void)differences(values, count, first);
+    /* `first` begins with two equal differences: the second entry would be a zero among others. */
     for (uint32_t i = 2; i < count; i++)
-        entries[i] = first[i] - first[i - 1];
+        entries[i] = difference(first[i], first[i - 1]);
     entries[0] = count > 2 ? entries[2] : 0;
     if (count > 1)
         entries[1] = entries[0];
-    uint64_t start = count > 1 ? first[1] - entries[1] : 0; /* difference of the first value */
+    int64_t start = count > 1 ? difference(first[1], entries[1]) : 0; /* of the first value */
 
-    bases[0] = raw[0] - start;
-    bases[1] = start - entries[0];
+    bases[0] = difference(values[0], start);
+    bases[1] = difference(start, entries[0]);
 }
 
 static void
@@ -113,8 +140,8 @@ word_put(uint8_t *at, uint64_t value)
 static uint32_t
 blocks_encode(enum codec codec, const int64_t *values, uint32_t count, uint8_t *out)
 {
-    uint64_t entries[PACK_BLOCK];
-    uint64_t bases[BASES_MAX] = {0};
+    int64_t entries[PACK_BLOCK];
+    int64_t bases[BASES_MAX] = {0};
     struct block_plan plan;
     uint8_t *at = out;
 
@@ -124,7 +151,7 @@ blocks_encode(enum codec codec, const int64_t *values, uint32_t count, uint8_t *
         entries_make(codec, values + done, m, entries, bases);
         block_plan_make(entries, m, &plan);
         for (uint32_t i = 0; i < base_count(codec); i++, at += 8)
-            word_put(at, bases[i]);
+            word_put(at, (uint64_t)bases[i]);
         block_put(&plan, entries, m, at);
         at += plan.bytes;
         done += m;
@@ -134,8 +161,8 @@ blocks_encode(enum codec codec, const int64_t *values, uint32_t count, uint8_t *
 
 /* The next runs, at most a block of them, from *done on. */
 static uint32_t
-runs_take(const int64_t *values, uint32_t count, uint32_t *done, uint64_t *run_values,
-          uint64_t *lengths)
+runs_take(const int64_t *values, uint32_t count, uint32_t *done, int64_t *run_values,
+          int64_t *lengths)
 {
     uint32_t taken = 0;
     uint32_t at = *done;
@@ -145,7 +172,7 @@ runs_take(const int64_t *values, uint32_t count, uint32_t *done, uint64_t *run_v
 
         while (at < count && values[at] == values[first])
             at++;
-        run_values[taken] = (uint64_t)values[first];
+        run_values[taken] = values[first];
         lengths[taken] = at - first;
         taken++;
     }
@@ -154,16 +181,15 @@ runs_take(const int64_t *values, uint32_t count, uint32_t *done, uint64_t *run_v
 }
 
 static uint32_t
-runs_encode(const int64_t *values, uint32_t count, uint32_t run_count, uint8_t *out)
+runs_encode(const int64_t *values, uint32_t count, uint8_t *out)
 {
-    uint64_t run_values[PACK_BLOCK];
-    uint64_t lengths[PACK_BLOCK];
+    int64_t run_values[PACK_BLOCK];
+    int64_t lengths[PACK_BLOCK];
     struct block_plan plan;
-    le32 head = le32_put(run_count);
+    le32 head;
     uint8_t *at = out + sizeof head.byte;
     uint32_t written = 0;
 
-    memcpy(out, head.byte, sizeof head.byte);
     for (uint32_t done = 0; done < count;) {
         uint32_t m = runs_take(values, count, &done, run_values, lengths);
 
@@ -175,35 +201,23 @@ runs_encode(const int64_t *values, uint32_t count, uint32_t run_count, uint8_t *
         at += plan.bytes;
         written += m;
     }
-    VT_ASSERT(written == run_count);
+    head = le32_put(written);
+    memcpy(out, head.byte, sizeof head.byte);
     return (uint32_t)(at - out);
 }
 
-static void
-column_scan(const int64_t *values, uint32_t count, struct codec_result *result,
-            uint32_t *out_run_count)
+static uint32_t
+run_count(const int64_t *values, uint32_t count)
 {
-    int64_t min = values[0];
-    int64_t max = values[0];
-    uint64_t changes = 0;
-
-    for (uint32_t i = 0; i < count; i++) {
-        min = values[i] < min ? values[i] : min;
-        max = values[i] > max ? values[i] : max;
-    }
-    for (uint32_t i = 1; i < count; i++)
-        changes += values[i] != values[i - 1];
-    result->min = min;
-    result->max = max;
-    *out_run_count = (uint32_t)changes + 1;
+    return (uint32_t)scan_changes(values, count) + 1;
 }
 
 /* Bytes of the whole column under a codec of blocks, by the size of a few blocks. */
 static uint64_t
 blocks_estimate(enum codec codec, const int64_t *values, uint32_t count)
 {
-    uint64_t entries[PACK_BLOCK];
-    uint64_t bases[BASES_MAX];
+    int64_t entries[PACK_BLOCK];
+    int64_t bases[BASES_MAX];
     struct block_plan plan;
     uint32_t full = count / PACK_BLOCK;
     uint32_t trials = full == 0 ? 1 : full < TRIAL_BLOCKS ? full : TRIAL_BLOCKS;
@@ -224,10 +238,10 @@ blocks_estimate(enum codec codec, const int64_t *values, uint32_t count)
 }
 
 static uint64_t
-runs_estimate(const int64_t *values, uint32_t count, uint32_t run_count)
+runs_estimate(const int64_t *values, uint32_t count, uint32_t runs)
 {
-    uint64_t run_values[PACK_BLOCK];
-    uint64_t lengths[PACK_BLOCK];
+    int64_t run_values[PACK_BLOCK];
+    int64_t lengths[PACK_BLOCK];
     struct block_plan plan;
     uint32_t done = 0;
     uint32_t taken = runs_take(values, count, &done, run_values, lengths);
@@ -237,7 +251,7 @@ runs_estimate(const int64_t *values, uint32_t count, uint32_t run_count)
     bytes = plan.bytes;
     block_plan_make(lengths, taken, &plan);
     bytes += plan.bytes;
-    return 4 + bytes * run_count / taken;
+    return 4 + bytes * runs / taken;
 }
 
 static bool
@@ -247,7 +261,7 @@ worth(uint64_t bytes, uint64_t best)
 }
 
 static enum codec
-codec_choose(const int64_t *values, uint32_t count, uint32_t run_count)
+codec_choose(const int64_t *values, uint32_t count, uint32_t runs)
 {
     static const enum codec of_blocks[] = {CODEC_DELTA, CODEC_DELTA2};
     enum codec codec = CODEC_FOR;
@@ -261,7 +275,7 @@ codec_choose(const int64_t *values, uint32_t count, uint32_t run_count)
             codec = of_blocks[i];
         }
     }
-    if (run_count <= count / 2 && worth(runs_estimate(values, count, run_count), best))
+    if (runs <= count / 2 && worth(runs_estimate(values, count, runs), best))
         codec = CODEC_RUNS;
     return codec;
 }
@@ -269,14 +283,13 @@ codec_choose(const int64_t *values, uint32_t count, uint32_t run_count)
 struct codec_result
 codec_encode_integers(const int64_t *values, uint32_t count, uint8_t *out)
 {
-    struct codec_result result;
-    uint32_t run_count;
-
     VT_ASSERT(count > 0 && count <= CODEC_VALUES_MAX);
-    column_scan(values, count, &result, &run_count);
-    enum codec codec =
-        result.min == result.max ? CODEC_CONSTANT : codec_choose(values, count, run_count);
+    struct scan_span span = scan_span(values, count);
+    struct codec_result result = {.min = span.min, .max = span.max};
+    enum codec codec = CODEC_CONSTANT;
 
+    if (span.min != span.max)
+        codec = codec_choose(values, count, run_count(values, count));
     result.codec = (uint8_t)codec;
     result.bytes = codec_encode_integers_as(codec, values, count, out);
     VT_ASSERT(result.bytes <= codec_integers_bound(count));
@@ -286,19 +299,14 @@ codec_encode_integers(const int64_t *values, uint32_t count, uint8_t *out)
 uint32_t
 codec_encode_integers_as(enum codec codec, const int64_t *values, uint32_t count, uint8_t *out)
 {
-    struct codec_result scanned;
-    uint32_t run_count;
-
     VT_ASSERT(count > 0 && count <= CODEC_VALUES_MAX);
     VT_ASSERT(codec_is_integer((uint8_t)codec));
     if (codec == CODEC_CONSTANT) {
         word_put(out, (uint64_t)values[0]);
         return 8;
     }
-    if (codec == CODEC_RUNS) {
-        column_scan(values, count, &scanned, &run_count);
-        return runs_encode(values, count, run_count, out);
-    }
+    if (codec == CODEC_RUNS)
+        return runs_encode(values, count, out);
     return blocks_encode(codec, values, count, out);
 }
 

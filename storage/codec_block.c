@@ -3,6 +3,7 @@
 #include <stdbool.h>
 
 #include "codec_pack.h"
+#include "codec_scan.h"
 #include "venturi/assert.h"
 
 /* So many entries of a block are looked at for the width; the count of patches is exact. */
@@ -33,23 +34,6 @@ bytes_of_bits(uint32_t bits)
     return (bits + 7) / 8;
 }
 
-/* Least and greatest entry, as signed numbers. */
-static void
-entries_span(const uint64_t *entries, uint32_t count, int64_t *out_min, int64_t *out_max)
-{
-    int64_t min = (int64_t)entries[0];
-    int64_t max = min;
-
-    for (uint32_t i = 1; i < count; i++) {
-        int64_t entry = (int64_t)entries[i];
-
-        min = entry < min ? entry : min;
-        max = entry > max ? entry : max;
-    }
-    *out_min = min;
-    *out_max = max;
-}
-
 /* An even sample of a block. */
 struct sample {
     uint64_t entries[SAMPLE_MAX];
@@ -57,31 +41,30 @@ struct sample {
 };
 
 static void
-sample_take(const uint64_t *entries, uint32_t count, struct sample *sample)
+sample_take(const int64_t *entries, uint32_t count, struct sample *sample)
 {
     uint32_t stride = (count + SAMPLE_MAX - 1) / SAMPLE_MAX;
 
     VT_ASSERT(stride > 0);
     sample->count = 0;
     for (uint32_t i = 0; i < count; i += stride)
-        sample->entries[sample->count++] = entries[i];
+        sample->entries[sample->count++] = (uint64_t)entries[i];
 }
 
 /* The crowd of a block begins at its first entry that is not below the inner three quarters by more
  * than their own spread. As the reference it leaves low outliers to patches, where the least entry
  * would widen all others. */
 static uint64_t
-crowd_low(const uint64_t *entries, uint32_t count, int64_t min)
+crowd_low(const int64_t *entries, uint32_t count, int64_t min)
 {
     int64_t sorted[CROWD_SAMPLE];
-    int64_t low = INT64_MAX;
     int64_t floor;
     uint32_t stride = count / CROWD_SAMPLE;
 
     if (stride == 0)
         return (uint64_t)min;
     for (uint32_t i = 0; i < CROWD_SAMPLE; i++) {
-        int64_t entry = (int64_t)entries[(size_t)i * stride];
+        int64_t entry = entries[(size_t)i * stride];
         uint32_t at = i;
 
         for (; at > 0 && sorted[at - 1] > entry; at--)
@@ -93,12 +76,7 @@ crowd_low(const uint64_t *entries, uint32_t count, int64_t min)
 
     if (__builtin_sub_overflow(last, first, &floor) || __builtin_sub_overflow(first, floor, &floor))
         return (uint64_t)min; /* no crowd */
-    for (uint32_t i = 0; i < count; i++) {
-        int64_t entry = (int64_t)entries[i];
-
-        low = entry >= floor && entry < low ? entry : low;
-    }
-    return (uint64_t)low;
+    return (uint64_t)scan_least_from(entries, count, floor);
 }
 
 /* The width that makes the sample smallest with this reference, and so many bits it would take. */
@@ -134,38 +112,31 @@ sample_width(const struct sample *sample, uint64_t reference, uint32_t *out_bits
 
 /* Exact patches and bytes for a reference and a width. */
 static void
-plan_measure(const uint64_t *entries, uint32_t count, struct block_plan *plan)
+plan_measure(const int64_t *entries, uint32_t count, struct block_plan *plan)
 {
-    uint64_t all = 0;
-    uint64_t patch_count = 0;
-
     VT_ASSERT(plan->width < 64);
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t excess = (entries[i] - plan->reference) >> plan->width;
+    struct scan_excess excess = scan_excess(entries, count, plan->reference, plan->width);
 
-        all |= excess;
-        patch_count += excess != 0;
-    }
-    plan->patch_count = (uint32_t)patch_count;
-    plan->excess_bytes = bytes_of_bits(bits_of(all));
+    plan->patch_count = (uint32_t)excess.count;
+    plan->excess_bytes = bytes_of_bits(bits_of(excess.all));
     plan->bytes = BLOCK_HEAD_BYTES + pack_bytes(count, plan->width) +
                   plan->patch_count * (PATCH_INDEX_BYTES + plan->excess_bytes);
 }
 
 void
-block_plan_make(const uint64_t *entries, uint32_t count, struct block_plan *out_plan)
+block_plan_make(const int64_t *entries, uint32_t count, struct block_plan *out_plan)
 {
     struct sample sample;
     struct block_plan patched = {0};
-    int64_t min;
-    int64_t max;
     uint32_t bits_min;
     uint32_t bits_low;
 
     VT_ASSERT(count > 0 && count <= PACK_BLOCK);
-    entries_span(entries, count, &min, &max);
+    struct scan_span span = scan_span(entries, count);
+    int64_t min = span.min;
+
     out_plan->reference = (uint64_t)min;
-    out_plan->width = bits_of((uint64_t)max - (uint64_t)min);
+    out_plan->width = bits_of((uint64_t)span.max - (uint64_t)min);
     out_plan->patch_count = 0;
     out_plan->excess_bytes = 0;
     out_plan->bytes = BLOCK_HEAD_BYTES + pack_bytes(count, out_plan->width);
@@ -195,27 +166,27 @@ block_plan_make(const uint64_t *entries, uint32_t count, struct block_plan *out_
 static void
 patches_put(const struct block_plan *plan, const uint64_t *residuals, uint32_t count, uint8_t *out)
 {
+    uint16_t at[PACK_BLOCK];
     uint8_t *excess_at = out + (size_t)plan->patch_count * PATCH_INDEX_BYTES;
     uint32_t patch = 0;
 
+    /* Without a branch, as no one can foresee where a patch is. */
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t excess = residuals[i] >> plan->width;
-
-        if (excess == 0)
-            continue;
-        le16 index = le16_put((uint16_t)i);
-        le64 value = le64_put(excess);
-
-        VT_ASSERT(patch < plan->patch_count);
-        memcpy(out + (size_t)patch * PATCH_INDEX_BYTES, index.byte, sizeof index.byte);
-        memcpy(excess_at + (size_t)patch * plan->excess_bytes, value.byte, plan->excess_bytes);
-        patch++;
+        at[patch] = (uint16_t)i;
+        patch += residuals[i] >> plan->width != 0;
     }
     VT_ASSERT(patch == plan->patch_count);
+    memcpy(out, at, (size_t)patch * PATCH_INDEX_BYTES);
+    for (uint32_t i = 0; i < patch; i++) {
+        uint64_t excess = residuals[at[i]] >> plan->width;
+
+        for (uint32_t k = 0; k < plan->excess_bytes; k++, excess >>= 8)
+            *excess_at++ = (uint8_t)excess;
+    }
 }
 
 void
-block_put(const struct block_plan *plan, const uint64_t *entries, uint32_t count, uint8_t *out)
+block_put(const struct block_plan *plan, const int64_t *entries, uint32_t count, uint8_t *out)
 {
     uint64_t residuals[PACK_BLOCK];
     struct block_head head = {
@@ -227,7 +198,7 @@ block_put(const struct block_plan *plan, const uint64_t *entries, uint32_t count
 
     VT_ASSERT(count > 0 && count <= PACK_BLOCK);
     for (uint32_t i = 0; i < count; i++)
-        residuals[i] = entries[i] - plan->reference;
+        residuals[i] = (uint64_t)entries[i] - plan->reference;
     memcpy(out, &head, sizeof head);
     out += sizeof head;
     pack_put(residuals, count, plan->width, out);

@@ -25,12 +25,11 @@ struct block_plan {
     uint32_t bytes; /* of the whole block */
 };
 
-/* Entries are signed numbers in two's complement; 1 to 1024 of them. */
-void block_plan_make(const uint64_t *entries, uint32_t count, struct block_plan *out_plan);
+/* 1 to 1024 entries. */
+void block_plan_make(const int64_t *entries, uint32_t count, struct block_plan *out_plan);
 
 /* Writes plan->bytes. */
-void block_put(const struct block_plan *plan, const uint64_t *entries, uint32_t count,
-               uint8_t *out);
+void block_put(const struct block_plan *plan, const int64_t *entries, uint32_t count, uint8_t *out);
 
 /* Reads one block of `count` entries. */
 VT_MUST_CHECK vt_err block_get(struct vt_reader *reader, uint32_t count, int64_t *out_entries);

@@ -166,15 +166,12 @@ segment_entry_check(const struct segment_entry *entry, uint64_t directory_offset
         return VT_BAD_LENGTH;
     if (info.offset > directory_offset || info.stored_bytes > directory_offset - info.offset)
         return VT_BAD_LENGTH;
-    if (codec_is_integer(info.codec)) {
-        if (info.count == 0 || info.count > CODEC_VALUES_MAX || info.min > info.max)
-            return VT_BAD_LENGTH;
-        return VT_OK;
-    }
-    if (!codec_is_bytes(info.codec))
+    if (!codec_is_integer(info.codec) && !codec_is_bytes(info.codec))
         return VT_BAD_FORMAT;
-    if (info.count > CODEC_BYTES_MAX || info.stored_bytes > info.count)
+    if (!codec_size_possible(info.codec, info.stored_bytes, info.count))
         return VT_BAD_LENGTH;
+    if (codec_is_integer(info.codec))
+        return info.min <= info.max ? VT_OK : VT_BAD_FORMAT;
     return info.min == 0 && info.max == 0 ? VT_OK : VT_BAD_RESERVED;
 }
 

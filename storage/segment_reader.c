@@ -261,8 +261,7 @@ segment_read_bytes(const struct segment *segment, const struct chunk_info *info,
 
     if (!codec_is_bytes(info->codec))
         return damaged(segment, info->offset, VT_BAD_FORMAT, "a chunk that is not of bytes");
-    if (info->codec == CODEC_RAW && info->stored_bytes != info->count)
-        return damaged(segment, info->offset, VT_BAD_LENGTH, "a chunk of bytes");
+    VT_ASSERT(info->codec != CODEC_RAW || info->stored_bytes == info->count); /* since open */
     if (info->codec == CODEC_RAW) { /* straight to where they are wanted */
         err = stored_read(segment, info, out_bytes);
         if (err != VT_OK)

@@ -11,7 +11,7 @@
 #include "codec_pack.h"
 #include "venturi/assert.h"
 
-static uint64_t entries[PACK_BLOCK];
+static int64_t entries[PACK_BLOCK];
 
 /* Plans, writes into a buffer of the exact size, reads back; gives the size. */
 static uint32_t
@@ -42,7 +42,7 @@ entries_fill(uint64_t base, uint64_t range)
 
     for (uint32_t i = 0; i < PACK_BLOCK; i++) {
         x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
-        entries[i] = base + (x >> 33) % range;
+        entries[i] = (int64_t)(base + (x >> 33) % range);
     }
 }
 
@@ -64,8 +64,8 @@ Test(codec_block, the_reference_takes_the_distance_away, .timeout = 5)
 Test(codec_block, outliers_are_patched_on_both_sides, .timeout = 5)
 {
     entries_fill(1000, 128);
-    entries[77] = UINT64_C(1) << 40;
-    entries[78] = UINT64_C(1) << 41;
+    entries[77] = INT64_C(1) << 40;
+    entries[78] = INT64_C(1) << 41;
     cr_expect(round_trip(PACK_BLOCK) == BLOCK_HEAD_BYTES + 7 * 128 + 2 * (2 + 5));
 
     /* Low ones, so many that the sample sees them: the reference stays with the crowd. */
@@ -79,7 +79,7 @@ Test(codec_block, extremes_survive, .timeout = 5)
 {
     for (uint32_t count = 1; count <= PACK_BLOCK; count += 31) {
         for (uint32_t i = 0; i < count; i++)
-            entries[i] = (uint64_t)(i % 3 == 0 ? INT64_MIN : i % 3 == 1 ? INT64_MAX : 0);
+            entries[i] = i % 3 == 0 ? INT64_MIN : i % 3 == 1 ? INT64_MAX : 0;
         (void)round_trip(count);
     }
 }
