@@ -63,8 +63,8 @@ enum codec {
 bool codec_is_integer(uint8_t codec);
 bool codec_is_bytes(uint8_t codec);
 
-/* Whether `stored_bytes` can hold `count` integers or bytes: what a reader asks before it takes memory
- * for them. */
+/* Whether `stored_bytes` can hold `count` integers or bytes: what a reader asks before it takes
+ * memory for them. */
 bool codec_size_possible(uint8_t codec, uint64_t stored_bytes, uint32_t count);
 
 /* What was chosen, and the zone map. */

@@ -1,6 +1,6 @@
 /*
- * codec_scan.h - one pass over integers each, for what an encoder must know of them. Plain loops that
- * the compiler vectorises, compiled for more than one machine.
+ * codec_scan.h - one pass over integers each, for what an encoder must know of them. Plain loops
+ * that the compiler vectorises, compiled for more than one machine.
  *
  * Thread: any; no state.
  */

@@ -1,10 +1,10 @@
 /*
- * Goal:   no bytes make a codec or the reader of segments read or write where they must not, and what
- *         is encoded comes back.
- * Method: the first byte chooses among: integers decoded from the rest, bytes decoded from the rest,
- *         the rest as a column that is encoded and decoded, the rest as a file, and the rest as a file
- *         whose checksums are mended, so that the checks behind them are reached. Buffers have the
- *         exact size.
+ * Goal:   no bytes make a codec or the reader of segments read or write where they must not, and
+ *         what is encoded comes back.
+ * Method: the first byte chooses among: integers decoded from the rest, bytes decoded from the
+ *         rest, the rest as a column that is encoded and decoded, the rest as a file, and the rest
+ *         as a file whose checksums are mended, so that the checks behind them are reached. Buffers
+ *         have the exact size.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -291,6 +291,22 @@ Test(codec, runs_must_fill_the_column_exactly, .timeout = 5)
     }
 }
 
+Test(codec, no_run_is_empty, .timeout = 5)
+{
+    /* Two runs: values of width 0; lengths of width 4, low bits first: 10 and 0. */
+    uint8_t image[29] = {2};
+    int64_t got[10];
+    uint32_t crc = 0;
+
+    image[16] = 4;
+    image[28] = 10;
+    struct vt_bytes stored = {image, sizeof image};
+
+    cr_expect(codec_decode_integers(CODEC_RUNS, stored, 10, got, &crc) == VT_BAD_FORMAT);
+    image[28] = 9 | 1 << 4;
+    cr_expect(codec_decode_integers(CODEC_RUNS, stored, 10, got, &crc) == VT_OK);
+}
+
 Test(codec, an_unknown_codec_is_refused, .timeout = 5)
 {
     static const uint8_t stored[64];
@@ -306,6 +322,42 @@ Test(codec, an_unknown_codec_is_refused, .timeout = 5)
             cr_expect(codec_decode_bytes((uint8_t)codec, (struct vt_bytes){stored, 64}, 8, bytes) ==
                       VT_BAD_FORMAT);
     }
+}
+
+Test(codec, sizes_that_no_encoder_makes_are_told, .timeout = 5)
+{
+    static const struct {
+        const char *name;
+        uint8_t codec;
+        uint64_t stored;
+        uint32_t count;
+        bool want;
+    } cases[] = {
+        /* clang-format off */
+        { "raw, equal",            CODEC_RAW,      5,     5,                     true },
+        { "raw, none",             CODEC_RAW,      0,     0,                     true },
+        { "raw, shorter",          CODEC_RAW,      4,     5,                     false },
+        { "LZ4, dense",            CODEC_LZ4,      100,   25500,                 true },
+        { "LZ4, beyond its reach", CODEC_LZ4,      100,   25501,                 false },
+        { "LZ4, longer",           CODEC_LZ4,      100,   99,                    false },
+        { "constant",              CODEC_CONSTANT, 8,     CODEC_VALUES_MAX,      true },
+        { "constant, longer",      CODEC_CONSTANT, 9,     1,                     false },
+        { "too many",              CODEC_CONSTANT, 8,     CODEC_VALUES_MAX + 1,  false },
+        { "no integers",           CODEC_CONSTANT, 8,     0,                     false },
+        { "two heads",             CODEC_FOR,      24,    1025,                  true },
+        { "one head of two",       CODEC_FOR,      23,    1025,                  false },
+        { "heads and bases",       CODEC_DELTA2,   56,    2048,                  true },
+        { "a base is missing",     CODEC_DELTA2,   55,    2048,                  false },
+        { "runs",                  CODEC_RUNS,     28,    CODEC_VALUES_MAX,      true },
+        { "runs, too short",       CODEC_RUNS,     27,    1,                     false },
+        { "no codec",              0,              8,     8,                     false },
+        /* clang-format on */
+    };
+
+    for (size_t i = 0; i < VT_COUNT(cases); i++)
+        cr_expect(codec_size_possible(cases[i].codec, cases[i].stored, cases[i].count) ==
+                      cases[i].want,
+                  "%s", cases[i].name);
 }
 
 /* Random texts with many or few repeats; gives the codec that was chosen, 0 where it failed. */

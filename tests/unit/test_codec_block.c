@@ -107,7 +107,7 @@ static const struct head_case {
     { "an index beyond the block",  { 8, 1, 1, 0 },   { 8, 0, 9 }, 23, VT_BAD_FORMAT },
     { "an index twice",             { 8, 1, 2, 0 },   { 3, 0, 3, 0, 9, 9 }, 26, VT_BAD_FORMAT },
     { "indices that descend",       { 8, 1, 2, 0 },   { 3, 0, 2, 0, 9, 9 }, 26, VT_BAD_FORMAT },
-    { "patches at full width",      { 64, 1, 1, 0 },  { 0 }, 28, VT_BAD_FORMAT },
+    { "patches at full width",      { 64, 1, 1, 0 },  { 0 }, 79, VT_BAD_FORMAT },
     { "a head cut short",           { 8, 0, 0, 0 },   { 0 }, 11, VT_BAD_FORMAT },
     { "values cut short",           { 8, 0, 0, 0 },   { 0 }, 19, VT_BAD_FORMAT },
     { "patches cut short",          { 8, 1, 1, 0 },   { 7, 0, 9 }, 22, VT_BAD_FORMAT },
@@ -118,7 +118,7 @@ Test(codec_block, a_head_that_no_writer_makes_is_refused, .timeout = 5)
 {
     for (size_t i = 0; i < VT_COUNT(head_cases); i++) {
         const struct head_case *c = &head_cases[i];
-        uint8_t image[28] = {0};
+        uint8_t image[79] = {0};
         int64_t got[8];
         uint8_t *copy = malloc(c->size);
 

@@ -497,6 +497,21 @@ Test(segment, two_swapped_chunks_are_seen)
     memory_file_close(&file);
 }
 
+Test(segment, a_false_zone_map_is_seen)
+{
+    struct memory_file file;
+
+    memory_file_open(&file, VALUES, TEXT_BYTES);
+    struct segment_entry *entry = image_entry(file.image, file.size, &key_times);
+
+    cr_assert_not_null(entry);
+    entry->max = le64_put(le64_get(entry->max) - 1);
+    segment_image_mend(file.image, file.size);
+    cr_expect(image_check(&file, file.image, file.size) == VT_DAMAGED);
+    cr_expect(strstr(vt_err_last(), "zone map") != NULL, "%s", vt_err_last());
+    memory_file_close(&file);
+}
+
 Test(segment, false_values_behind_good_checksums_do_no_harm, .timeout = 120)
 {
     struct memory_file file;
