@@ -320,3 +320,90 @@ Test(store, damage_below_the_end_is_reported_and_never_cut)
             flip(c->file, c->offset);
     }
 }
+
+struct seen {
+    uint32_t count;
+    char file[256];
+    uint64_t offset;
+};
+
+static void
+see(void *context, const struct store_damage *damage)
+{
+    struct seen *seen = context;
+
+    cr_assert(damage->text[0] != '\0');
+    seen->count++;
+    (void)snprintf(seen->file, sizeof seen->file, "%s", damage->file);
+    seen->offset = damage->offset;
+}
+
+static const struct verify_case {
+    const char *name;
+    const char *file;
+    uint64_t offset;
+    uint64_t reported_at;
+    uint32_t damages;
+} verify_cases[] = {
+    /* clang-format off */
+    { "the other copy of the superblock", "store", 4096 + 9, 4096, 1 },
+    { "payload of commit 4",              "lane-00", 200, 0, 1 },
+    { "segment",                          "segments/00000000000000000003-001.vseg", 70, 0, 1 },
+    /* clang-format on */
+};
+
+static void
+write_segment(struct store *store, uint64_t cut, struct store_segment *out)
+{
+    struct segment_writer *writer;
+    struct store_info info;
+    const struct chunk_key key = {.kind = 1};
+
+    store_get_info(store, &info);
+    out->id = (struct segment_id){.store = info.store, .cut = cut, .partition = 1};
+    store_segment_path(store, cut, 1, out->path);
+    cr_assert_eq(segment_writer_open(io, out->path, &out->id, &writer), VT_OK);
+    cr_assert_eq(segment_put_bytes(writer, key, (struct vt_bytes){(const uint8_t *)dir, 20}),
+                 VT_OK);
+    cr_assert_eq(segment_writer_finish(writer, &out->file_bytes), VT_OK, "%s", vt_err_last());
+    segment_writer_close(writer);
+}
+
+Test(store, verify_names_each_damage_and_goes_on)
+{
+    struct store *store = open_store();
+    struct store_segment segment = {0};
+    struct store_check check;
+    struct seen seen = {0};
+
+    expect_tail(store, 1, 0);
+    for (uint64_t number = 1; number <= 9; number++)
+        append(store_log(store), number);
+    drain(store_log(store));
+    write_segment(store, 3, &segment);
+    const struct store_seal seal = {
+        .cut = 3, .arrival_us = 3, .segments = &segment, .segment_count = 1};
+
+    cr_assert_eq(store_seal_commit(store, &seal), VT_OK, "%s", vt_err_last());
+    store_close(store);
+    const struct store_options options = {.dir = dir, .read_only = true};
+
+    cr_assert_eq(store_open(io, &options, &store), VT_OK, "%s", vt_err_last());
+    cr_assert_eq(store_segment_count(store), 1);
+    cr_assert_eq(store_verify(store, see, &seen, &check), VT_OK);
+    cr_expect_eq(seen.count, 0, "%s", seen.file);
+    cr_expect_eq(check.commits, 6);
+    cr_expect_eq(check.files, 8);
+    for (size_t i = 0; i < VT_COUNT(verify_cases); i++) {
+        const struct verify_case *c = &verify_cases[i];
+
+        seen = (struct seen){0};
+        flip(c->file, c->offset);
+        cr_assert_eq(store_verify(store, see, &seen, &check), VT_OK);
+        flip(c->file, c->offset);
+        cr_expect_eq(seen.count, c->damages, "%s: %u", c->name, seen.count);
+        cr_expect(strstr(seen.file, c->file) != NULL, "%s: %s", c->name, seen.file);
+        cr_expect(seen.offset == c->reported_at, "%s", c->name);
+    }
+    store_close(store);
+}

@@ -1,0 +1,214 @@
+/*
+ * store_verify.c - every checksum of a store, one file after the other. It goes on after a damage, so
+ * that one run names them all.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store_internal.h"
+#include "venturi/assert.h"
+
+struct verifier {
+    struct store *store;
+    void (*report)(void *context, const struct store_damage *damage);
+    void *context;
+    struct store_check check;
+};
+
+static void
+damaged(struct verifier *verifier, const char *file, uint64_t offset, vt_err err)
+{
+    const char *text = vt_err_last();
+    const struct store_damage damage = {
+        .file = file,
+        .offset = offset,
+        .err = err,
+        .text = text[0] != '\0' ? text : vt_err_text(err),
+    };
+
+    verifier->check.damages++;
+    verifier->report(verifier->context, &damage);
+    vt_err_clear();
+}
+
+/* Counts a file; VT_NOT_FOUND where it is not there. */
+static vt_err
+count_file(struct verifier *verifier, const char *path, uint64_t *out_bytes)
+{
+    struct io_file *file;
+    vt_err err = io_open(verifier->store->io, path, IO_OPEN_READ, &file);
+
+    if (err != VT_OK)
+        return err;
+    err = io_size(file, out_bytes);
+    io_close_file(file);
+    if (err != VT_OK)
+        return err;
+    verifier->check.files++;
+    verifier->check.bytes += *out_bytes;
+    return VT_OK;
+}
+
+static void
+verify_superblock(struct verifier *verifier)
+{
+    char path[STORE_PATH_BYTES];
+    struct superblock superblock;
+    uint32_t bad = 0;
+    uint64_t bytes;
+
+    store_path(verifier->store, "store", path);
+    vt_err err = count_file(verifier, path, &bytes);
+
+    if (err == VT_OK)
+        err = superblock_read(verifier->store->io, path, &bad, &superblock);
+    if (err != VT_OK) {
+        damaged(verifier, path, 0, err);
+        return;
+    }
+    for (uint32_t copy = 0; copy < 2; copy++)
+        if ((bad >> copy & 1) != 0)
+            damaged(verifier, path, (uint64_t)copy * 4096, VT_DAMAGED);
+}
+
+static void
+verify_manifest(struct verifier *verifier)
+{
+    struct store *store = verifier->store;
+    struct manifest *manifest;
+    char paths[2][STORE_PATH_BYTES];
+    uint64_t bytes;
+
+    store_path(store, "manifest-0", paths[0]);
+    store_path(store, "manifest-1", paths[1]);
+    for (uint32_t copy = 0; copy < 2; copy++) {
+        vt_err err = count_file(verifier, paths[copy], &bytes);
+
+        if (err != VT_OK)
+            damaged(verifier, paths[copy], 0, err);
+    }
+    vt_err err = manifest_open(store->io, store->dir, store->superblock.store, &manifest);
+
+    if (err != VT_OK) {
+        damaged(verifier, paths[0], 0, err);
+        return;
+    }
+    /* What the open that came before has healed shows no more. */
+    for (uint32_t copy = 0; copy < 2; copy++)
+        if ((manifest_bad_copies(manifest) >> copy & 1) != 0)
+            damaged(verifier, paths[copy], 0, VT_DAMAGED);
+    manifest_close(manifest);
+}
+
+/* A running daemon may have sealed what was found at open: then the commit is rightly gone. */
+static bool
+is_released(const struct store *store, uint64_t number)
+{
+    struct manifest *manifest;
+
+    if (store->log != NULL)
+        return number <= manifest_get(store->manifest)->sealed.number;
+    if (manifest_open(store->io, store->dir, store->superblock.store, &manifest) != VT_OK)
+        return false;
+    bool released = number <= manifest_get(manifest)->sealed.number;
+
+    manifest_close(manifest);
+    return released;
+}
+
+static vt_err
+verify_commits(struct verifier *verifier)
+{
+    struct store *store = verifier->store;
+    uint8_t *buffer = aligned_alloc(IO_ALIGN, store->superblock.commit_bytes_max);
+    char path[STORE_PATH_BYTES];
+
+    if (buffer == NULL)
+        return VT_NOMEM;
+    for (uint32_t i = 0; i < store->chain.count; i++) {
+        const struct commit_info *info = &store->chain.commits[i];
+        vt_err err = chain_read(&store->lanes, info, buffer);
+
+        if (err == VT_OK) {
+            verifier->check.commits++;
+            continue;
+        }
+        if (is_released(store, info->number))
+            continue;
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "lane-%02u", info->lane);
+        store_path(store, name, path);
+        vt_err_clear();
+        damaged(verifier, path, info->offset, err == VT_AGAIN ? VT_DAMAGED : err);
+    }
+    free(buffer);
+    return VT_OK;
+}
+
+static void
+verify_lanes(struct verifier *verifier)
+{
+    const struct store *store = verifier->store;
+    char path[STORE_PATH_BYTES];
+    char name[16];
+
+    for (uint32_t i = 0; i < store->lanes.lane_count; i++) {
+        uint64_t bytes = 0;
+
+        (void)snprintf(name, sizeof name, "lane-%02u", i);
+        store_path(store, name, path);
+        vt_err err = count_file(verifier, path, &bytes);
+
+        if (err == VT_OK && bytes != store->lanes.lane_bytes)
+            err = VT_BAD_LENGTH;
+        if (err != VT_OK)
+            damaged(verifier, path, bytes, err);
+    }
+}
+
+static void
+verify_segment(struct verifier *verifier, const struct store_segment *named)
+{
+    struct segment *segment = NULL;
+    uint64_t bytes = 0;
+    vt_err err = count_file(verifier, named->path, &bytes);
+
+    if (err == VT_OK && bytes != named->file_bytes)
+        err = vt_err_detail(VT_BAD_LENGTH,
+                            "the manifest says %" PRIu64 " bytes, the file has "
+                            "%" PRIu64,
+                            named->file_bytes, bytes);
+    if (err == VT_OK)
+        err = segment_open(verifier->store->io, named->path, &named->id, &segment);
+    if (err == VT_OK)
+        err = segment_verify(segment);
+    if (err != VT_OK)
+        damaged(verifier, named->path, 0, err);
+    segment_close(segment);
+}
+
+vt_err
+store_verify(struct store *store, void (*report)(void *context, const struct store_damage *damage),
+             void *context, struct store_check *out_check)
+{
+    struct verifier verifier = {.store = store, .report = report, .context = context};
+    struct store_segment segment;
+
+    VT_ASSERT(report != NULL);
+    vt_err_clear();
+    verify_superblock(&verifier);
+    verify_manifest(&verifier);
+    verify_lanes(&verifier);
+    vt_err err = verify_commits(&verifier);
+
+    if (err != VT_OK)
+        return err;
+    for (uint32_t i = 0; i < store_segment_count(store); i++) {
+        store_segment_at(store, i, &segment);
+        verify_segment(&verifier, &segment);
+    }
+    *out_check = verifier.check;
+    return VT_OK;
+}
