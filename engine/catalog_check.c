@@ -134,26 +134,30 @@ fits_as_its_plan(const struct contract_build *contract, const struct version_bui
     return contract->count == 1 && !version->overridden && version->group->fits;
 }
 
-/* `lasting`: only versions that are not empty. With the empty ones a separate version that never
- * lasted breaks the chain; without them it does not, as counters see it. Both must hold. */
+/* `lasting`: as counters really run, past versions that are empty and not over gaps. Without it as
+ * the versions are written: an empty one that is separate breaks the chain, a gap does not. Both
+ * must hold. */
 static vt_err
 counters_check(const struct catalog_build *build, const struct contract_build *contract,
                struct arena *arena, bool lasting)
 {
     struct chain chain;
+    int64_t end_us = INT64_MIN;
 
     chain_begin(&chain, arena);
     for (uint32_t i = 0; i < contract->count; i++) {
         const struct version_build *version = &build->versions[contract->first + i];
+        const struct contract_version *v = &version->version;
 
-        if (lasting && version->version.begin_us >= version->version.end_us)
+        if (lasting && v->begin_us >= v->end_us)
             continue;
-        if (!version->version.counters_continue)
+        if (!v->counters_continue || (lasting && v->begin_us != end_us))
             chain_begin(&chain, arena);
         vt_err err = chain_add(build, &chain, version);
 
         if (err != VT_OK)
             return err;
+        end_us = v->end_us;
     }
     return VT_OK;
 }
