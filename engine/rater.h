@@ -4,6 +4,7 @@
  *   rater_setup.c   what the tenant's contracts read: dimensions and fields of each type
  *   rater_time.c    the time line of the tenant, cut at every edge of every contract
  *   rater_bind.c    the columns of a block under the catalog that rates
+ *   rater_tuple.c   rows to tuples of dimensions
  *   rater_add.c     rows into cells
  *   rater_more.c    what a sum cannot say: last, unique, and events for percentages
  *   rater_terms.c   who covers a cell, which charge and row takes it; unrated usage
@@ -28,6 +29,7 @@
 #include "arena.h"
 #include "block.h"
 #include "catalog.h"
+#include "code_pages.h"
 #include "dict.h"
 #include "rating.h"
 #include "tuple_table.h"
@@ -69,10 +71,11 @@ struct gauge_more {
     uint32_t pending_row;
 
     struct roaring_bitmap_s *set; /* codes of rater->values */
+    uint32_t set_number;          /* from 1; names the set in rater->seen */
 
-    struct value_count *bag;
+    struct value_count *bag; /* a hash table; count 0 is empty */
     uint32_t bag_count;
-    uint32_t bag_capacity;
+    uint32_t bag_capacity; /* a power of two */
 
     struct event_note *events;
     uint64_t event_count;
@@ -93,7 +96,17 @@ struct gauge {
 struct input {
     uint32_t slot;  /* CATALOG_NONE: the rows themselves */
     bool is_string; /* counted by values */
+    bool is_used;   /* some meter reads it */
     uint32_t wants; /* bits of enum want */
+};
+
+/* A dimension, its strings numbered as they are met. */
+struct rater_dim {
+    uint32_t slot;
+    uint32_t bits; /* of a number, in the direct table */
+    uint32_t shift;
+    struct code_pages known;    /* codes of the block's dictionary -> numbers */
+    struct tuple_table numbers; /* codes of rater->dims -> numbers */
 };
 
 struct cell {
@@ -104,11 +117,10 @@ struct cell {
 struct rater_type {
     const struct catalog_type *type;
     uint32_t dim_count;
-    uint32_t *dim_slots;
-    struct tuple_table tuples; /* codes of rater->dims */
-    struct tuple_table local;  /* the same in codes of one dictionary */
-    uint32_t *local_tuple;     /* number in local -> number in tuples */
-    uint32_t local_capacity;
+    struct rater_dim *dims;
+    struct tuple_table tuples; /* of numbers of the dimensions */
+    bool is_direct;
+    uint32_t *direct;     /* numbers side by side -> tuple + 1 */
     uint32_t input_count; /* input 0: the rows */
     struct input *inputs;
     bool track_times; /* some cell has usage that no line covers */
@@ -136,13 +148,6 @@ struct segment {
     uint32_t *cell_of_max; /* by type: entries */
 };
 
-/* A code of the block's dictionary that was met, and the rater's own code: for `unique`. */
-struct code_cache {
-    struct tuple_table codes;
-    uint32_t *own;
-    uint32_t capacity;
-};
-
 struct rater {
     const struct catalog *catalog;
     struct rater_options options;
@@ -154,8 +159,11 @@ struct rater {
     uint32_t *meter_input;    /* by catalog meter: input of its type */
     bool needs_ids;
     struct dict *dims;
-    struct dict *values; /* of unique fields */
-    struct code_cache value_codes;
+    struct dict *values;            /* of unique fields */
+    struct code_pages value_codes;  /* codes of the block's dictionary -> of values */
+    struct code_pages source_codes; /* -> of dims, for sources */
+    uint32_t set_count;
+    uint64_t *seen;   /* which (set, value) was added lately */
     uint64_t dict_id; /* of the caches of codes */
     bool has_dict;
     uint32_t segment_count;
@@ -184,6 +192,18 @@ struct binding {
     bool own_strings; /* codes mean something in this block only */
 };
 
+/* A part of a block. */
+struct chunk {
+    uint32_t first; /* row of the block */
+    uint32_t count;
+    bool one_tuple; /* all rows have tuple[0] */
+    bool one_cell;  /* all rows lie in cell[0] */
+    int64_t first_us;
+    int64_t last_us;
+    uint32_t tuple[CHUNK_ROWS];
+    uint32_t cell[CHUNK_ROWS];
+};
+
 /* A larger array, or NULL; then the old one is still there. */
 void *rater_grow(void *array, uint32_t *capacity, uint64_t needed, uint64_t item_bytes);
 
@@ -198,6 +218,12 @@ VT_MUST_CHECK vt_err rater_segment(struct rater *rater, int64_t time_us,
 VT_MUST_CHECK vt_err rater_bind(struct arena *arena, const struct rater_type *type,
                                 const struct row_block *block, struct binding *out_binding);
 
+/* rater_tuple.c */
+VT_MUST_CHECK vt_err rater_type_init_tuples(struct rater_type *type);
+void rater_type_deinit_tuples(struct rater_type *type);
+VT_MUST_CHECK vt_err rater_chunk_tuples(struct rater *rater, struct rater_type *type,
+                                        const struct binding *binding, struct chunk *chunk);
+
 /* rater_more.c: rows of a chunk into the gauges; `cell` is by row. */
 struct gather {
     struct rater *rater;
@@ -211,7 +237,6 @@ struct gather {
 VT_MUST_CHECK vt_err rater_gather_more(const struct gather *gather);
 VT_MUST_CHECK vt_err rater_settle(struct rater *rater, const struct row_block *block);
 void gauge_more_free(struct gauge_more *more);
-void gauge_bag_compact(struct gauge_more *more);
 int event_note_order(const struct event_note *a, const struct event_note *b);
 
 static inline struct gauge *

@@ -7,15 +7,6 @@
 #include "rater.h"
 #include "venturi/assert.h"
 
-/* What is known of a chunk of rows. */
-struct chunk {
-    uint32_t first; /* row of the block */
-    uint32_t count;
-    bool one_cell; /* all rows lie in cell[0] */
-    uint32_t tuple[CHUNK_ROWS];
-    uint32_t cell[CHUNK_ROWS];
-};
-
 struct feed {
     struct rater *rater;
     struct rater_type *type;
@@ -25,83 +16,6 @@ struct feed {
     struct segment *segment; /* of the row before */
     struct chunk chunk;
 };
-
-/* Codes of the block's dictionary to the rater's own tuple. */
-static vt_err
-tuple_learn(struct feed *feed, const uint32_t *local, uint32_t *out_tuple)
-{
-    struct rater_type *type = feed->type;
-    uint32_t codes[CATALOG_FIELDS_MAX];
-    uint32_t number = 0;
-    vt_err err = VT_OK;
-
-    VT_ASSERT(type->dim_count <= CATALOG_FIELDS_MAX);
-    for (uint32_t i = 0; i < type->dim_count && err == VT_OK; i++) {
-        if (local[i] >= feed->binding.string_count && local[i] != 0)
-            return vt_err_detail(VT_INVALID, "a string's code is outside its dictionary");
-        if (local[i] == 0)
-            codes[i] = 0;
-        else
-            err = dict_code(feed->rater->dims, feed->binding.strings[local[i]], &codes[i]);
-    }
-    if (err == VT_OK)
-        err = tuple_table_put(&type->tuples, codes, out_tuple);
-    if (err == VT_OK)
-        err = tuple_table_put(&type->local, local, &number);
-    if (err != VT_OK)
-        return err;
-    if (number >= type->local_capacity) {
-        void *grown = rater_grow(type->local_tuple, &type->local_capacity, (uint64_t)number + 1,
-                                 sizeof *type->local_tuple);
-
-        if (grown == NULL)
-            return VT_NOMEM;
-        type->local_tuple = grown;
-    }
-    type->local_tuple[number] = *out_tuple;
-    return VT_OK;
-}
-
-static vt_err
-chunk_tuples(struct feed *feed)
-{
-    struct chunk *chunk = &feed->chunk;
-    const struct rater_type *type = feed->type;
-    uint32_t width = type->dim_count;
-    uint32_t key[CATALOG_FIELDS_MAX];
-    uint32_t before[CATALOG_FIELDS_MAX];
-    uint32_t tuple = 0;
-    bool one = true;
-
-    memset(key, 0, sizeof key);
-    for (uint32_t i = 0; i < chunk->count; i++) {
-        uint32_t row = chunk->first + i;
-        uint32_t changed = i == 0 ? 1 : 0;
-
-        for (uint32_t d = 0; d < width; d++) {
-            const uint32_t *code = feed->binding.dim_code[d];
-
-            key[d] = code == NULL ? 0 : code[row];
-            changed |= i == 0 ? 1 : key[d] ^ before[d];
-            before[d] = key[d];
-        }
-        if (changed != 0) {
-            uint32_t number = tuple_table_find(&type->local, key);
-            vt_err err = VT_OK;
-
-            if (number != TUPLE_NONE)
-                tuple = type->local_tuple[number];
-            else
-                err = tuple_learn(feed, key, &tuple);
-            if (err != VT_OK)
-                return err;
-            one = one && i == 0;
-        }
-        chunk->tuple[i] = tuple;
-    }
-    chunk->one_cell = one;
-    return VT_OK;
-}
 
 /* A new cell; from the first one with usage that no line covers the type keeps times. */
 static vt_err
@@ -174,6 +88,26 @@ cell_find(struct feed *feed, uint32_t tuple, uint32_t *out_cell)
     return VT_OK;
 }
 
+/* All rows lie in the segment of the feed. */
+static vt_err
+chunk_cells_near(struct feed *feed)
+{
+    struct chunk *chunk = &feed->chunk;
+    uint32_t t = feed->type_number;
+    vt_err err = VT_OK;
+
+    for (uint32_t i = 0; i < chunk->count && err == VT_OK; i++) {
+        uint32_t tuple = chunk->tuple[i];
+        uint32_t known =
+            tuple < feed->segment->cell_of_max[t] ? feed->segment->cell_of[t][tuple] : 0;
+
+        chunk->cell[i] = known - 1;
+        if (known == 0)
+            err = cell_find(feed, tuple, &chunk->cell[i]);
+    }
+    return err;
+}
+
 static vt_err
 chunk_cells(struct feed *feed)
 {
@@ -187,19 +121,25 @@ chunk_cells(struct feed *feed)
         first_us = time_us[i] < first_us ? time_us[i] : first_us;
         last_us = time_us[i] > last_us ? time_us[i] : last_us;
     }
+    chunk->first_us = first_us;
+    chunk->last_us = last_us;
     if (feed->segment == NULL || first_us < feed->segment->lo_us ||
         first_us >= feed->segment->hi_us)
         err = rater_segment(feed->rater, first_us, &feed->segment);
     if (err != VT_OK)
         return err;
-    chunk->one_cell = chunk->one_cell && last_us < feed->segment->hi_us;
+    bool is_near = last_us < feed->segment->hi_us;
+
+    chunk->one_cell = chunk->one_tuple && is_near;
     if (chunk->one_cell)
         return cell_find(feed, chunk->tuple[0], &chunk->cell[0]);
+    if (is_near)
+        return chunk_cells_near(feed);
     for (uint32_t i = 0; i < chunk->count && err == VT_OK; i++) {
         if (time_us[i] < feed->segment->lo_us || time_us[i] >= feed->segment->hi_us)
             err = rater_segment(feed->rater, time_us[i], &feed->segment);
         if (err == VT_OK)
-            err = cell_find(feed, chunk->tuple[i], &chunk->cell[i]);
+            err = cell_find(feed, chunk->tuple[chunk->one_tuple ? 0 : i], &chunk->cell[i]);
     }
     return err;
 }
@@ -235,13 +175,12 @@ one_cell_add(struct feed *feed, uint32_t input)
     const struct chunk *chunk = &feed->chunk;
     const struct bound_input *bound = &feed->binding.inputs[input];
     struct gauge *gauge = rater_gauge(feed->type, chunk->cell[0], input);
-    const int64_t *time_us = feed->block->time_us + chunk->first;
 
     gauge->count += chunk->count;
     if (bound->value != NULL)
         gauge->sum += column_sum(bound->value + chunk->first, chunk->count);
-    for (uint32_t i = 0; i < chunk->count && feed->type->track_times; i++)
-        times_add(gauge, time_us[i]);
+    times_add(gauge, chunk->first_us);
+    times_add(gauge, chunk->last_us);
 }
 
 /* Whether the rows of a chunk have the field, by row: the general form. */
@@ -362,9 +301,12 @@ caches_follow(struct rater *rater, const struct binding *binding)
 
     if (!binding->own_strings && rater->has_dict && rater->dict_id == block->dict_id)
         return;
-    for (uint32_t i = 0; i < rater->catalog->type_count; i++)
-        tuple_table_reset(&rater->types[i].local);
-    tuple_table_reset(&rater->value_codes.codes);
+    for (uint32_t i = 0; i < rater->catalog->type_count; i++) {
+        for (uint32_t d = 0; d < rater->types[i].dim_count; d++)
+            code_pages_forget(&rater->types[i].dims[d].known);
+    }
+    code_pages_forget(&rater->value_codes);
+    code_pages_forget(&rater->source_codes);
     rater->has_dict = !binding->own_strings;
     rater->dict_id = block->dict_id;
 }
@@ -382,11 +324,13 @@ feed_block(struct feed *feed)
 
         chunk->first = row;
         chunk->count = left < CHUNK_ROWS ? left : CHUNK_ROWS;
-        err = chunk_tuples(feed);
+        err = rater_chunk_tuples(feed->rater, feed->type, &feed->binding, chunk);
         if (err == VT_OK)
             err = chunk_cells(feed);
-        for (uint32_t i = 0; i < feed->type->input_count && err == VT_OK; i++)
-            err = chunk_input(feed, i);
+        for (uint32_t i = 0; i < feed->type->input_count && err == VT_OK; i++) {
+            if (feed->type->inputs[i].is_used)
+                err = chunk_input(feed, i);
+        }
     }
     if (err == VT_OK)
         err = rater_settle(feed->rater, block);

@@ -90,7 +90,7 @@ bind_field(struct arena *arena, const struct rater_type *type, uint32_t slot,
     if (err != VT_OK)
         return err;
     for (uint32_t i = 0; i < type->dim_count; i++) {
-        if (type->dim_slots[i] == slot)
+        if (type->dims[i].slot == slot)
             binding->dim_code[i] = bound.code;
     }
     for (uint32_t i = 1; i < type->input_count; i++) {

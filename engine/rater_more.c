@@ -7,6 +7,9 @@
 #include "rater.h"
 #include "venturi/assert.h"
 
+#define SEEN_BITS 14 /* 128 KiB */
+#define BAG_FIRST 64
+
 void
 gauge_more_free(struct gauge_more *more)
 {
@@ -110,102 +113,113 @@ rater_settle(struct rater *rater, const struct row_block *block)
     return VT_OK;
 }
 
-/* The rater's own code of a string of the block. */
+/* The code in `dict` of a string of the block. */
 static vt_err
-value_code(const struct gather *gather, uint32_t local, uint32_t *out_code)
+own_code(const struct gather *gather, struct code_pages *known, struct dict *dict, uint32_t code,
+         uint32_t *out_own)
 {
-    struct code_cache *cache = &gather->rater->value_codes;
-    uint32_t number = tuple_table_find(&cache->codes, &local);
+    uint32_t own = code_pages_get(known, code);
+    vt_err err = VT_OK;
 
-    if (number != TUPLE_NONE) {
-        *out_code = cache->own[number];
-        return VT_OK;
+    if (own == CODE_NONE) {
+        if (code >= gather->binding->string_count)
+            return vt_err_detail(VT_INVALID, "a string's code is outside its dictionary");
+        err = dict_code(dict, gather->binding->strings[code], &own);
+        if (err == VT_OK)
+            err = code_pages_put(known, code, own);
     }
-    if (local >= gather->binding->string_count)
-        return vt_err_detail(VT_INVALID, "a string's code is outside its dictionary");
-    vt_err err = dict_code(gather->rater->values, gather->binding->strings[local], out_code);
+    *out_own = own;
+    return err;
+}
 
-    if (err == VT_OK)
-        err = tuple_table_put(&cache->codes, &local, &number);
-    if (err != VT_OK)
-        return err;
-    if (number >= cache->capacity) {
-        void *grown =
-            rater_grow(cache->own, &cache->capacity, (uint64_t)number + 1, sizeof *cache->own);
+/* Whether a value was added to a set not long ago: most are, and the set need not be asked. */
+static bool
+seen_lately(struct rater *rater, const struct gauge_more *more, uint32_t code)
+{
+    uint64_t key = ((uint64_t)more->set_number << 32 | code) + 1;
+    uint64_t slot = (key * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - SEEN_BITS);
+    bool is_seen = rater->seen[slot] == key;
 
-        if (grown == NULL)
-            return VT_NOMEM;
-        cache->own = grown;
-    }
-    cache->own[number] = *out_code;
-    return VT_OK;
+    rater->seen[slot] = key;
+    return is_seen;
 }
 
 static vt_err
 set_add(const struct gather *gather, struct gauge_more *more, uint32_t row)
 {
+    struct rater *rater = gather->rater;
     uint32_t local = gather->binding->inputs[gather->input].code[row];
     uint32_t code;
-    vt_err err = value_code(gather, local, &code);
+    vt_err err = own_code(gather, &rater->value_codes, rater->values, local, &code);
 
     if (err != VT_OK)
         return err;
-    if (more->set == NULL)
+    if (rater->seen == NULL)
+        rater->seen = calloc(UINT64_C(1) << SEEN_BITS, sizeof *rater->seen);
+    if (rater->seen == NULL)
+        return VT_NOMEM;
+    if (more->set == NULL) {
         more->set = roaring_bitmap_create();
+        more->set_number = ++rater->set_count;
+    }
     if (more->set == NULL)
         return VT_NOMEM;
-    roaring_bitmap_add(more->set, code);
+    if (!seen_lately(rater, more, code))
+        roaring_bitmap_add(more->set, code);
     return VT_OK;
 }
 
-static int
-value_order(const void *left, const void *right)
+/* The place of a value in the bag: its own, or an empty one. */
+static struct value_count *
+bag_place(const struct gauge_more *more, int64_t value)
 {
-    const struct value_count *a = left;
-    const struct value_count *b = right;
+    uint64_t hash = (uint64_t)value * UINT64_C(0x9E3779B97F4A7C15);
 
-    return a->value < b->value ? -1 : a->value > b->value;
+    for (uint64_t at = hash >> 32;; at++) {
+        struct value_count *place = &more->bag[at & (more->bag_capacity - 1)];
+
+        if (place->count == 0 || place->value == value)
+            return place;
+    }
 }
 
-/* Equal values become one entry. */
-void
-gauge_bag_compact(struct gauge_more *more)
+static vt_err
+bag_double(struct gauge_more *more)
 {
-    uint32_t kept = 0;
+    struct value_count *old = more->bag;
+    uint32_t old_capacity = more->bag_capacity;
+    uint64_t capacity = old_capacity == 0 ? BAG_FIRST : (uint64_t)old_capacity * 2;
 
-    if (more->bag_count == 0)
-        return;
-    qsort(more->bag, more->bag_count, sizeof *more->bag, value_order);
-    for (uint32_t i = 1; i < more->bag_count; i++) {
-        if (more->bag[i].value == more->bag[kept].value)
-            more->bag[kept].count += more->bag[i].count;
-        else
-            more->bag[++kept] = more->bag[i];
+    if (capacity > UINT32_MAX)
+        return VT_OVERFLOW;
+    struct value_count *bag = calloc(capacity, sizeof *bag);
+
+    if (bag == NULL)
+        return VT_NOMEM;
+    more->bag = bag;
+    more->bag_capacity = (uint32_t)capacity;
+    for (uint32_t i = 0; i < old_capacity; i++) {
+        if (old[i].count > 0)
+            *bag_place(more, old[i].value) = old[i];
     }
-    more->bag_count = kept + 1;
+    free(old);
+    return VT_OK;
 }
 
 static vt_err
 bag_add(struct gauge_more *more, int64_t value)
 {
-    if (more->bag_count > 0 && more->bag[more->bag_count - 1].value == value) {
-        more->bag[more->bag_count - 1].count++;
-        return VT_OK;
-    }
-    bool is_full = more->bag_count == more->bag_capacity;
+    vt_err err = VT_OK;
 
-    if (is_full)
-        gauge_bag_compact(more);
-    /* Where compaction did not free half, the array doubles: few compactions in all. */
-    if (is_full && more->bag_count >= more->bag_capacity / 2) {
-        void *grown = rater_grow(more->bag, &more->bag_capacity, (uint64_t)more->bag_capacity + 1,
-                                 sizeof *more->bag);
+    if (more->bag_count >= more->bag_capacity / 2)
+        err = bag_double(more);
+    if (err != VT_OK)
+        return err;
+    struct value_count *place = bag_place(more, value);
 
-        if (grown == NULL)
-            return VT_NOMEM;
-        more->bag = grown;
-    }
-    more->bag[more->bag_count++] = (struct value_count){value, 1};
+    more->bag_count += place->count == 0 ? 1 : 0;
+    place->value = value;
+    place->count++;
     return VT_OK;
 }
 
@@ -226,7 +240,7 @@ event_add(const struct gather *gather, struct gauge_more *more, uint32_t row)
         more->events = grown;
         more->event_capacity = capacity;
     }
-    vt_err err = dict_code(rater->dims, note.source, &source);
+    vt_err err = own_code(gather, &rater->source_codes, rater->dims, block->source[row], &source);
     uint8_t *id = arena_alloc(&rater->arena, (uint64_t)note.id.size + 1);
 
     if (err != VT_OK || id == NULL)

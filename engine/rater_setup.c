@@ -66,11 +66,11 @@ dim_add(struct rater_type *type, struct vt_str name)
     if (slot == CATALOG_NONE || type->type->fields[slot].kind != FIELD_STRING)
         return;
     for (uint32_t i = 0; i < type->dim_count; i++) {
-        if (type->dim_slots[i] == slot)
+        if (type->dims[i].slot == slot)
             return;
     }
     VT_ASSERT(type->dim_count < type->type->field_count);
-    type->dim_slots[type->dim_count++] = slot;
+    type->dims[type->dim_count++].slot = slot;
 }
 
 static void
@@ -156,9 +156,9 @@ types_alloc(struct rater *rater)
         uint64_t fields = (uint64_t)catalog->types[i].field_count + 1;
 
         type->type = &catalog->types[i];
-        type->dim_slots = arena_alloc(arena, fields * sizeof *type->dim_slots);
+        type->dims = arena_zalloc(arena, fields * sizeof *type->dims);
         type->inputs = arena_zalloc(arena, fields * sizeof *type->inputs);
-        if (type->dim_slots == NULL || type->inputs == NULL)
+        if (type->dims == NULL || type->inputs == NULL)
             return VT_NOMEM;
         (void)input_add(type, CATALOG_NONE); /* input 0: the rows */
     }
@@ -168,15 +168,10 @@ types_alloc(struct rater *rater)
 static vt_err
 tables_init(struct rater *rater)
 {
-    vt_err err = tuple_table_init(&rater->value_codes.codes, 1);
+    vt_err err = VT_OK;
 
-    for (uint32_t i = 0; i < rater->catalog->type_count && err == VT_OK; i++) {
-        struct rater_type *type = &rater->types[i];
-
-        err = tuple_table_init(&type->tuples, type->dim_count);
-        if (err == VT_OK)
-            err = tuple_table_init(&type->local, type->dim_count);
-    }
+    for (uint32_t i = 0; i < rater->catalog->type_count && err == VT_OK; i++)
+        err = rater_type_init_tuples(&rater->types[i]);
     if (err == VT_OK)
         err = dict_open(&rater->dims);
     if (err == VT_OK)
@@ -199,6 +194,7 @@ rater_setup(struct rater *rater)
         struct rater_type *type = &rater->types[meter->type];
 
         rater->meter_input[i] = input_add(type, meter->field);
+        type->inputs[rater->meter_input[i]].is_used = true;
         dims_add_filter(type, &meter->filter);
     }
     for (uint32_t i = 0; i < rater->contract_count; i++) {

@@ -310,12 +310,14 @@ percentage_price(struct walk *walk, const struct price_terms *terms, uint32_t nu
     mpq_init(value);
     for (uint32_t i = first; i < end; i++) {
         const struct gauge *gauge = slot->usages[i].gauge;
-        uint32_t bag_count = walk->meter->aggregation == AGG_COUNT ? 0 : gauge->more->bag_count;
+        uint32_t places = walk->meter->aggregation == AGG_COUNT ? 0 : gauge->more->bag_capacity;
 
         mpq_set_ui(value, 1, 1);
         if (walk->meter->aggregation == AGG_COUNT)
             fees_draw(walk, terms, value, gauge->count);
-        for (uint32_t b = 0; b < bag_count; b++) {
+        for (uint32_t b = 0; b < places; b++) {
+            if (gauge->more->bag[b].count == 0)
+                continue;
             money_set_scaled(value, gauge->more->bag[b].value, walk->meter->scale);
             fees_draw(walk, terms, value, gauge->more->bag[b].count);
         }

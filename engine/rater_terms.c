@@ -7,12 +7,15 @@ struct vt_str
 rater_dim(const struct rater *rater, const struct rater_type *type, uint32_t tuple,
           struct vt_str name)
 {
-    const uint32_t *codes = tuple_table_key(&type->tuples, tuple);
-
     VT_ASSERT(tuple < type->tuples.count);
     for (uint32_t i = 0; i < type->dim_count; i++) {
-        if (vt_str_equal(type->type->fields[type->dim_slots[i]].name, name))
-            return dict_string(rater->dims, codes[i]);
+        const struct rater_dim *dim = &type->dims[i];
+
+        if (vt_str_equal(type->type->fields[dim->slot].name, name)) {
+            uint32_t number = tuple_table_key(&type->tuples, tuple)[i];
+
+            return dict_string(rater->dims, *tuple_table_key(&dim->numbers, number));
+        }
     }
     return (struct vt_str){"", 0};
 }

@@ -42,9 +42,7 @@ type_free(struct rater_type *type)
         gauge_more_free(type->gauges[i].more);
     free(type->gauges);
     free(type->cells);
-    free(type->local_tuple);
-    tuple_table_deinit(&type->local);
-    tuple_table_deinit(&type->tuples);
+    rater_type_deinit_tuples(type);
 }
 
 void
@@ -61,8 +59,9 @@ rater_close(struct rater *rater)
     free(rater->segments);
     free(rater->ordered);
     free(rater->pending);
-    free(rater->value_codes.own);
-    tuple_table_deinit(&rater->value_codes.codes);
+    free(rater->seen);
+    code_pages_deinit(&rater->value_codes);
+    code_pages_deinit(&rater->source_codes);
     dict_close(rater->dims);
     dict_close(rater->values);
     arena_deinit(&rater->arena);
