@@ -73,7 +73,7 @@ static vt_err
 number_learn(struct rater *rater, struct rater_type *type, struct rater_dim *dim,
              const struct binding *binding, uint32_t code)
 {
-    uint32_t number;
+    uint32_t number = 0;
     uint32_t own = 0;
     vt_err err = VT_OK;
 
