@@ -1,7 +1,8 @@
 /*
- * view_digest.c - one digest of all that follows from the log: accepted rows by tenant and type in the order of their
- * positions, tallies, windows, open exceptions, feed. It does not depend on where cuts fell: rows are hashed in one stream a
- * (tenant, type), whatever segment or epoch they stand in.
+ * view_digest.c - one digest of all that follows from the log: accepted rows by tenant and type in
+ * the order of their positions, tallies, windows, open exceptions, feed. It does not depend on
+ * where cuts fell: rows are hashed in one stream a (tenant, type), whatever segment or epoch they
+ * stand in.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -139,7 +140,8 @@ answers_digest(const struct view *view, struct digest *digest)
         err = view_windows(view, &windows, &sink);
     if (err == VT_OK)
         err = view_exceptions(view, &exceptions, &sink);
-    /* Signed with zeros: the same in every run. The history in it tells stores apart, as it should. */
+    /* Signed with zeros: the same in every run. The history in it tells stores apart, as it
+     * should. */
     if (err == VT_OK)
         err = view_feed(view, &feed, &sink, &rows);
     return err;

@@ -1,7 +1,8 @@
 /*
- * view_feed.c - the change feed of a view. Order: commit that made the entry, partition, place among that commit's. A cursor
- * names the entry that was read last and the store's history, and is signed with the store's secret (SHA-256 over secret and
- * cursor, 16 bytes of it: the secret is random and never shown, and the message has a fixed length).
+ * view_feed.c - the change feed of a view. Order: commit that made the entry, partition, place
+ * among that commit's. A cursor names the entry that was read last and the store's history, and is
+ * signed with the store's secret (SHA-256 over secret and cursor, 16 bytes of it: the secret is
+ * random and never shown, and the message has a fixed length).
  */
 #include <string.h>
 
