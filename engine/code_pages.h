@@ -1,7 +1,7 @@
 /*
- * code_pages.h - codes of the dictionary in use to numbers of one's own, by index: a code is looked up
- * once while blocks of one dictionary follow each other. Memory is taken by pages, for the codes that
- * are met: one tenant uses few of the strings of a whole segment. To forget costs nothing.
+ * code_pages.h - codes of the dictionary in use to numbers of one's own, by index: a code is looked
+ * up once while blocks of one dictionary follow each other. Memory is taken by pages, for the codes
+ * that are met: one tenant uses few of the strings of a whole segment. To forget costs nothing.
  *
  * Life:   a zeroed struct is empty; forget, put, get; code_pages_deinit.
  * Thread: one at a time.

@@ -1,6 +1,6 @@
-/* rater_tuple.c - rows to tuples of dimensions. Each dimension numbers the strings that it met, for the
- * life of the rater. While the numbers are small, side by side they are an index into one array, a few
- * nanoseconds a row; with more of them a hash table takes over. */
+/* rater_tuple.c - rows to tuples of dimensions. Each dimension numbers the strings that it met, for
+ * the life of the rater. While the numbers are small, side by side they are an index into one
+ * array, a few nanoseconds a row; with more of them a hash table takes over. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /*
- * store_verify.c - every checksum of a store, one file after the other. It goes on after a damage, so
- * that one run names them all.
+ * store_verify.c - every checksum of a store, one file after the other. It goes on after a damage,
+ * so that one run names them all.
  */
 #include <inttypes.h>
 #include <stdio.h>

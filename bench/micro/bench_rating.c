@@ -1,7 +1,7 @@
 /*
- * bench_rating.c - rows into cells: blocks of 65,536 rows of one tenant, in memory, by what the contract
- * reads. One JSON line a case, best of several rounds: the machine is shared, and the least disturbed
- * round says what the code costs.
+ * bench_rating.c - rows into cells: blocks of 65,536 rows of one tenant, in memory, by what the
+ * contract reads. One JSON line a case, best of several rounds: the machine is shared, and the
+ * least disturbed round says what the code costs.
  */
 #include <inttypes.h>
 #include <stdint.h>
@@ -23,20 +23,20 @@
 
 #define HEAD                                                                                       \
     "{\"event_types\":[{\"type\":\"t\",\"fields\":[{\"name\":\"region\",\"kind\":\"string\"},"     \
-    "{\"name\":\"user\",\"kind\":\"string\"},{\"name\":\"q\",\"kind\":\"decimal\",\"scale\":0}]}]," \
+    "{\"name\":\"user\",\"kind\":\"string\"},{\"name\":\"q\",\"kind\":\"decimal\",\"scale\":0}]}]" \
+    ","                                                                                            \
     "\"tenants\":[{\"key\":\"x\",\"name\":\"X\"}],\"meters\":["
-#define METER(key, aggregation, field)                                                             \
-    "{\"key\":\"" key "\",\"event_type\":\"t\",\"aggregation\":\"" aggregation "\"," field         \
+#define METER(key, aggregation, field)                                                     \
+    "{\"key\":\"" key "\",\"event_type\":\"t\",\"aggregation\":\"" aggregation "\"," field \
     "\"window\":\"1h\",\"unit\":\"u\"}"
 #define FIELD(name) "\"field\":\"" name "\","
-#define PLANS                                                                                      \
-    "],\"plans\":[{\"key\":\"p\",\"version\":1,\"currency\":\"USD\","                              \
+#define PLANS                                                         \
+    "],\"plans\":[{\"key\":\"p\",\"version\":1,\"currency\":\"USD\"," \
     "\"effective_from\":\"2020-01-01T00:00:00Z\",\"charges\":["
-#define CHARGE(key, meter, terms)                                                                  \
-    "{\"key\":\"" key "\",\"meter\":\"" meter "\"," terms "}"
-#define TAIL                                                                                       \
-    "]}],\"contracts\":[{\"key\":\"k\",\"tenant\":\"x\",\"plan\":\"p\",\"plan_version\":1,"        \
-    "\"version\":1,\"from\":\"2020-01-01T00:00:00Z\",\"billing_anchor_day\":1,"                    \
+#define CHARGE(key, meter, terms) "{\"key\":\"" key "\",\"meter\":\"" meter "\"," terms "}"
+#define TAIL                                                                                \
+    "]}],\"contracts\":[{\"key\":\"k\",\"tenant\":\"x\",\"plan\":\"p\",\"plan_version\":1," \
+    "\"version\":1,\"from\":\"2020-01-01T00:00:00Z\",\"billing_anchor_day\":1,"             \
     "\"time_zone\":\"UTC\"}]}"
 #define PER_UNIT "\"model\":\"per_unit\",\"price\":\"0.5\""
 
@@ -45,29 +45,27 @@ static const struct bench_case {
     const char *catalog;
 } cases[] = {
     {"per_unit", HEAD METER("m", "sum", FIELD("q")) PLANS CHARGE("c", "m", PER_UNIT) TAIL},
-    {"per_unit split by region",
-     HEAD METER("m", "sum", FIELD("q")) PLANS
-         CHARGE("c", "m", PER_UNIT ",\"split_by\":[\"region\"]") TAIL},
-    {"per_unit split by user",
-     HEAD METER("m", "sum", FIELD("q")) PLANS
-         CHARGE("c", "m", PER_UNIT ",\"split_by\":[\"user\"]") TAIL},
+    {"per_unit split by region", HEAD METER("m", "sum", FIELD("q")) PLANS CHARGE(
+                                     "c", "m", PER_UNIT ",\"split_by\":[\"region\"]") TAIL},
+    {"per_unit split by user", HEAD METER("m", "sum", FIELD("q")) PLANS CHARGE(
+                                   "c", "m", PER_UNIT ",\"split_by\":[\"user\"]") TAIL},
     {"per_unit split by region and user",
-     HEAD METER("m", "sum", FIELD("q")) PLANS
-         CHARGE("c", "m", PER_UNIT ",\"split_by\":[\"region\",\"user\"]") TAIL},
+     HEAD METER("m", "sum", FIELD("q"))
+         PLANS CHARGE("c", "m", PER_UNIT ",\"split_by\":[\"region\",\"user\"]") TAIL},
     {"sum and count priced, max not",
-     HEAD METER("m", "sum", FIELD("q")) "," METER("n", "count", "") ","
-         METER("x", "max", FIELD("q")) PLANS CHARGE("c", "m", PER_UNIT ",\"split_by\":[\"region\"]")
-             "," CHARGE("d", "n", PER_UNIT) TAIL},
+     HEAD METER("m", "sum", FIELD("q")) "," METER("n", "count", "") "," METER("x", "max",
+                                                                              FIELD("q"))
+         PLANS CHARGE("c", "m", PER_UNIT ",\"split_by\":[\"region\"]") "," CHARGE("d", "n",
+                                                                                  PER_UNIT) TAIL},
     {"max", HEAD METER("m", "max", FIELD("q")) PLANS CHARGE("c", "m", PER_UNIT) TAIL},
     {"last", HEAD METER("m", "last", FIELD("q")) PLANS CHARGE("c", "m", PER_UNIT) TAIL},
     {"unique", HEAD METER("m", "unique", FIELD("user")) PLANS CHARGE("c", "m", PER_UNIT) TAIL},
     {"percentage",
-     HEAD METER("m", "sum", FIELD("q")) PLANS
-         CHARGE("c", "m", "\"model\":\"percentage\",\"rate\":\"2.9\",\"fixed_per_event\":\"0.3\"")
-             TAIL},
+     HEAD METER("m", "sum", FIELD("q")) PLANS CHARGE(
+         "c", "m", "\"model\":\"percentage\",\"rate\":\"2.9\",\"fixed_per_event\":\"0.3\"") TAIL},
     {"percentage with free units",
-     HEAD METER("m", "sum", FIELD("q")) PLANS
-         CHARGE("c", "m", "\"model\":\"percentage\",\"rate\":\"2.9\",\"included\":\"1000\"") TAIL},
+     HEAD METER("m", "sum", FIELD("q")) PLANS CHARGE(
+         "c", "m", "\"model\":\"percentage\",\"rate\":\"2.9\",\"included\":\"1000\"") TAIL},
 };
 
 static uint64_t seed = UINT64_C(0x9E3779B97F4A7C15);
@@ -118,8 +116,7 @@ data_make(struct data *data)
         uint64_t random = random_next();
 
         data->position[i] = i;
-        data->time_us[i] =
-            INT64_C(1780000000000000) + (int64_t)i * 100 + (int64_t)(random % 20000);
+        data->time_us[i] = INT64_C(1780000000000000) + (int64_t)i * 100 + (int64_t)(random % 20000);
         memcpy(data->id_bytes[i], &random, sizeof random);
         data->id[i] = (struct row_id){data->id_bytes[i], 16, ROW_ID_UUID};
         data->region[i] = 1 + (uint32_t)(random >> 20) % REGIONS;

@@ -436,8 +436,8 @@ run_random(uint64_t seed, uint32_t subsets, uint32_t depth)
     io_close(process.io);
 }
 
-/* A run in which a call fails; processes come back as after a kill, the last after a power cut. With
- * `later` the first one is spared, so that it is recovery that meets the failure. */
+/* A run in which a call fails; processes come back as after a kill, the last after a power cut.
+ * With `later` the first one is spared, so that it is recovery that meets the failure. */
 static void
 run_fault(uint64_t seed, const struct io_sim_fault *fault, bool later)
 {
