@@ -206,6 +206,18 @@ floor_to(int64_t us, int64_t size_us)
     return start_us > us ? start_us - size_us : start_us;
 }
 
+bool
+usage_measures(const struct catalog *catalog, uint32_t meter, const struct usage_row *row)
+{
+    return measures(catalog, &catalog->meters[meter], row);
+}
+
+int64_t
+usage_window(const struct catalog *catalog, uint32_t meter, const struct usage_row *row)
+{
+    return floor_to(row->time_us, catalog->meters[meter].window_us);
+}
+
 static void
 lines_of_total(const struct total *total, struct lines *lines)
 {

@@ -76,5 +76,8 @@ struct naive_scope {
     bool by_group;
     struct cells_bounds bounds;
 };
+/* Whether the row is usage of the meter, and where its window starts. */
+bool usage_measures(const struct catalog *catalog, uint32_t meter, const struct usage_row *row);
+int64_t usage_window(const struct catalog *catalog, uint32_t meter, const struct usage_row *row);
 void lines_of_rows(const struct naive_scope *scope, const struct usage_row *rows, uint32_t count,
                    struct lines *out_lines);
