@@ -129,7 +129,7 @@ VT_MUST_CHECK vt_err core_poll(struct core *core, int64_t wait_ns);
 /* Asks for a view at the last submitted commit; viewed() gets it when that is durable and done. */
 VT_MUST_CHECK vt_err core_view_ask(struct core *core, bool want_tenants, void *waiter);
 
-/* A clean stop: submits an end mark. Then poll until core_idle. */
+/* A clean stop: submits an end mark. Then poll until core_idle. VT_AGAIN: poll and call again. */
 VT_MUST_CHECK vt_err core_stop(struct core *core, int64_t now_us);
 bool core_idle(const struct core *core); /* nothing in flight, no cut unsealed */
 

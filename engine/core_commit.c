@@ -15,6 +15,10 @@ core_open_any(const struct core *core)
     return core->open != NULL && core->open->item_count > 0;
 }
 
+/* What a record and a commit take in a lane beside payloads, at most: storage/log.h. */
+#define RECORD_BYTES 56
+#define COMMIT_BYTES 8192
+
 /* Numbers the events of the open commit and says whether a cut follows it. */
 static uint32_t
 number_events(struct core *core, struct work *work, uint64_t first_position)
@@ -30,10 +34,10 @@ number_events(struct core *core, struct work *work, uint64_t first_position)
             item->batch->arrival_us = work->meta.arrival_us;
             item->batch->number = work->meta.number;
         }
-        if (item->kind == LOG_FRAME)
-            core->bytes_since_cut += item->payload.size;
+        core->bytes_since_cut += item->payload.size + RECORD_BYTES;
         events += item->event_count;
     }
+    core->bytes_since_cut += COMMIT_BYTES; /* many small commits fill the lanes, too */
     return events;
 }
 
@@ -44,6 +48,15 @@ core_commit_number(struct core *core, struct work *work, uint64_t number, int64_
 {
     VT_ASSERT(number == core->commit_last + 1);
     VT_ASSERT(arrival_us >= core->arrival_last_us);
+    bool first_catalog = core->parts[0] == NULL;
+
+    /* The partitions begin with the commit that brings the first catalog. */
+    if (first_catalog && work->next_catalog != NULL) {
+        vt_err err = core_parts_open(core, NULL);
+
+        if (err != VT_OK)
+            return err;
+    }
     work->meta.number = number;
     work->meta.first_position = core->position_next;
     work->meta.arrival_us = arrival_us;
@@ -51,10 +64,6 @@ core_commit_number(struct core *core, struct work *work, uint64_t number, int64_
     core->commit_last = number;
     core->position_next += work->meta.event_count;
     core->arrival_last_us = arrival_us;
-    bool first_catalog = core->parts[0] == NULL;
-
-    if (first_catalog && work->next_catalog != NULL)
-        return core_parts_open(core, NULL);
     if (!first_catalog &&
         (work->next_catalog != work->catalog || core->bytes_since_cut >= core->options.cut_bytes))
         return core_cut_open(core, work);
@@ -67,6 +76,9 @@ submit_open(struct core *core, int64_t arrival_us, uint16_t flags)
     struct work *work = core->open;
     struct log_commit commit;
 
+    /* A cut is on its way to the sealer: what lies in the lanes since the last one is less than a lane (core_cut_bytes). */
+    if (!log_has_room(core->log, work->buffer))
+        return VT_AGAIN;
     core->open = NULL;
     core->open_closed = false;
     vt_err err = core_commit_number(core, work, core->commit_last + 1, arrival_us);
@@ -105,7 +117,9 @@ core_submit(struct core *core, int64_t now_us)
         if (err != VT_OK)
             return err == VT_AGAIN ? VT_OK : core_fail(core, err, vt_err_last());
     }
-    return submit_open(core, arrival_us, 0);
+    vt_err err = submit_open(core, arrival_us, 0);
+
+    return err == VT_AGAIN ? VT_OK : err; /* it stays open: the next call tries again */
 }
 
 vt_err

@@ -281,5 +281,10 @@ core_recover(struct core *core)
         return VT_OK;
     core->log = store_log(core->options.store);
     VT_ASSERT(core->log != NULL);
+    /* So that a commit finds room in its lane as soon as the cuts before it are sealed. */
+    uint64_t lane = log_lane_bytes(core->log) - 2 * log_commit_bytes_max(core->log);
+
+    if (core->options.cut_bytes > lane)
+        core->options.cut_bytes = lane;
     return seal_recovered(core);
 }

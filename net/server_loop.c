@@ -117,8 +117,10 @@ drain(struct server *server, bool *out_done)
     *out_done = quiet && server->end_marked;
     if (!quiet || server->end_marked)
         return VT_OK;
-    server->end_marked = true;
-    return core_stop(server->core, server_wall_us());
+    vt_err err = core_stop(server->core, server_wall_us());
+
+    server->end_marked = err == VT_OK;
+    return err == VT_AGAIN ? VT_OK : err;
 }
 
 vt_err

@@ -20,8 +20,9 @@
 
 /* Room for the table in front of the payloads: 1106 records where commits are large. */
 #define TABLE_BYTES_MAX 53248U
-/* Payloads up to this are moved next to the table, so that a small commit is one block and not two;
- * above it the gap of less than a block is cheaper than the copy. */
+/* Payloads up to this are copied next to the table, so that a small commit is one block and not two;
+ * above it the gap of less than a block is cheaper than the copy. The payloads themselves stay where
+ * log_buffer_add put them: the caller's decoded batches point there. */
 #define COMPACT_BYTES_MAX 16384U
 #define LOG_MAGIC         UINT64_C(0x676f6c2d69727476)
 
@@ -32,7 +33,8 @@ struct log_buffer {
     struct log *log;
     struct log_buffer *next;       /* in the free list or in its lane's queue */
     struct log_buffer *order_next; /* the next commit, from submit to durable */
-    uint8_t *memory; /* table_bytes for the table, then commit_bytes_max for payloads and padding */
+    uint8_t *memory; /* table_bytes for the table, commit_bytes_max for payloads and padding, then
+                        table_bytes and COMPACT_BYTES_MAX for the copy of a small commit */
     struct log_record *records;
     uint64_t number;
     uint32_t record_count;
@@ -165,6 +167,17 @@ log_buffer_add(struct log_buffer *buffer, const struct log_record *record, uint8
     return VT_OK;
 }
 
+void
+log_buffer_undo(struct log_buffer *buffer)
+{
+    VT_ASSERT(buffer->state == BUFFER_OPEN);
+    VT_ASSERT(buffer->record_count > buffer->own_count);
+    buffer->record_count--;
+    /* The padding before it stays: it is zero. */
+    buffer->payload_bytes =
+        (uint32_t)(buffer->records[buffer->record_count].payload - payload_area(buffer));
+}
+
 uint32_t
 log_buffer_bytes(const struct log_buffer *buffer)
 {
@@ -191,15 +204,17 @@ layout_of(const struct log_buffer *buffer)
     uint32_t head_bytes = head_bytes_of(buffer->record_count);
     struct layout layout;
 
-    layout.start = payload_area(buffer) - commit_padded(head_bytes);
-    layout.payload_at =
-        buffer->payload_bytes <= COMPACT_BYTES_MAX ? head_bytes : commit_padded(head_bytes);
+    bool compact = buffer->payload_bytes <= COMPACT_BYTES_MAX;
+
+    layout.start = compact ? payload_area(buffer) + buffer->log->commit_bytes_max
+                           : payload_area(buffer) - commit_padded(head_bytes);
+    layout.payload_at = compact ? head_bytes : commit_padded(head_bytes);
     layout.bytes = layout.payload_at + buffer->payload_bytes;
     layout.blocks = commit_padded(layout.bytes) / COMMIT_BLOCK_BYTES;
     return layout;
 }
 
-/* Moves payloads where the layout wants them and writes the table and all zeros between. */
+/* Copies payloads where the layout wants them and writes the table and all zeros between. */
 static void
 settle(struct log_buffer *buffer, const struct layout *layout)
 {
@@ -210,13 +225,12 @@ settle(struct log_buffer *buffer, const struct layout *layout)
     struct commit_record *entry = (struct commit_record *)(layout->start + LOG_COMMIT_HEAD_BYTES);
 
     if (target != area)
-        memmove(target, area, buffer->payload_bytes);
+        memcpy(target, area, buffer->payload_bytes);
     memset(layout->start + head_bytes, 0, layout->payload_at - head_bytes);
     memset(layout->start + layout->bytes, 0, padded - layout->bytes);
     for (uint32_t i = 0; i < buffer->record_count; i++, entry++) {
-        struct log_record *record = &buffer->records[i];
+        const struct log_record *record = &buffer->records[i];
 
-        record->payload = target + (record->payload - area);
         *entry = (struct commit_record){
             .kind = record->kind,
             .frame_type = record->frame_type,
@@ -227,7 +241,7 @@ settle(struct log_buffer *buffer, const struct layout *layout)
             .producer = le64_put(record->producer),
             .epoch = le64_put(record->epoch),
             .sequence = le64_put(record->sequence),
-            .offset = le32_put((uint32_t)(record->payload - layout->start)),
+            .offset = le32_put(layout->payload_at + (uint32_t)(record->payload - area)),
         };
     }
 }
@@ -406,6 +420,15 @@ enqueue(struct log *log, struct log_buffer *buffer)
         lane_start(log, queue);
 }
 
+bool
+log_has_room(const struct log *log, const struct log_buffer *buffer)
+{
+    const struct lane *lane = &log->lanes[(log->last + 1) % log->lane_count].lane;
+    uint32_t block;
+
+    return lane_find(lane, layout_of(buffer).blocks, &block);
+}
+
 vt_err
 log_submit(struct log *log, struct log_buffer *buffer, const struct log_submit *submit,
            struct log_commit *out_commit)
@@ -517,6 +540,18 @@ log_used_bytes(const struct log *log)
 }
 
 uint64_t
+log_lane_bytes(const struct log *log)
+{
+    return log->lane_bytes;
+}
+
+uint64_t
+log_commit_bytes_max(const struct log *log)
+{
+    return log->commit_bytes_max;
+}
+
+uint64_t
 log_capacity_bytes(const struct log *log)
 {
     return log->lane_bytes * log->lane_count;
@@ -580,7 +615,8 @@ take_buffers(struct log *log, uint32_t count)
 
         buffer->log = log;
         buffer->op.done = written;
-        buffer->memory = aligned_alloc(IO_ALIGN, (size_t)log->table_bytes + log->commit_bytes_max);
+        buffer->memory = aligned_alloc(IO_ALIGN, (size_t)log->table_bytes * 2 +
+                                                     log->commit_bytes_max + COMPACT_BYTES_MAX);
         buffer->records = calloc(log->records_max, sizeof buffer->records[0]);
         if (buffer->memory == NULL || buffer->records == NULL)
             return VT_NOMEM;

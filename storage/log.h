@@ -54,6 +54,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -141,6 +142,10 @@ struct log_submit {
 VT_MUST_CHECK vt_err log_submit(struct log *log, struct log_buffer *buffer,
                                 const struct log_submit *submit, struct log_commit *out_commit);
 
+/* Whether log_submit would find room for this buffer in its lane now. False: something must be sealed
+ * and released first. */
+bool log_has_room(const struct log *log, const struct log_buffer *buffer);
+
 /* The caller (workers included) is done with the bytes; before or after it became durable. */
 void log_buffer_put(struct log *log, struct log_buffer *buffer);
 
@@ -161,3 +166,5 @@ void log_release(struct log *log, uint64_t number);
  * may be its), and all bytes of the lanes: for admission. */
 uint64_t log_used_bytes(const struct log *log);
 uint64_t log_capacity_bytes(const struct log *log);
+uint64_t log_lane_bytes(const struct log *log); /* of one lane */
+uint64_t log_commit_bytes_max(const struct log *log);
