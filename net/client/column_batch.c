@@ -435,7 +435,7 @@ column_batch_clear(struct column_batch *batch)
     dictionary_clear(&batch->tenants);
     dictionary_clear(&batch->sources);
     dictionary_clear(&batch->traces);
-    batch->bytes = UINT64_C(64) + 16 * HEAD_BYTES + options->type.size;
+    batch->bytes = UINT64_C(64) + UINT64_C(16) * HEAD_BYTES + options->type.size;
     for (uint32_t i = 0; i < options->field_count; i++) {
         batch->columns[i].all_present = true;
         dictionary_clear(&batch->columns[i].dictionary);

@@ -15,7 +15,7 @@ code_width(const struct column_strings *column)
 static uint64_t
 strings_bytes(const struct column_strings *column, uint32_t events)
 {
-    uint64_t bytes = 3 * HEAD_BYTES + (uint64_t)events * code_width(column);
+    uint64_t bytes = UINT64_C(3) * HEAD_BYTES + (uint64_t)events * code_width(column);
 
     for (uint32_t i = 0; i < column->count; i++)
         bytes += HEAD_BYTES + (uint64_t)column->strings[i].size;

@@ -415,7 +415,7 @@ text_parse(struct json_row *row, struct vt_str line, struct vt_str text, uint64_
     if (status != yajl_status_ok) {
         if (text.data != line.data)
             (void)surrogates_write_out(line, row->copy, place, &place);
-        err = refusal(row, parser, number, place + 1);
+        err = refusal(row, parser, number, place == 0 ? 1 : place);
     }
     yajl_free(parser);
     return err;

@@ -7,7 +7,8 @@
  * `malformed`.
  *
  * Life:   json_row_open, json_row_parse any number of times, json_row_close.
- * Errors: VT_BAD_JSON or VT_TOO_DEEP: no event, vt_err_last() names line and column; VT_NOMEM.
+ * Errors: VT_BAD_JSON or VT_TOO_DEEP: no event; vt_err_last() names the line and the column of the
+ *         last byte that was read: what is wrong ends there or begins behind it. VT_NOMEM.
  * Thread: one at a time.
  */
 #pragma once

@@ -100,6 +100,12 @@ pick_mantissa(uint64_t *state)
     }
 }
 
+static void
+must(vt_err err)
+{
+    cr_assert_eq(err, VT_OK, "%s: %s", vt_err_name(err), vt_err_last());
+}
+
 /* One batch in both forms. */
 struct trial {
     uint64_t state;
@@ -234,8 +240,8 @@ trial_open(struct trial *trial, uint64_t seed)
                                             .sequence = below(&trial->state, 1000)};
     if (trial->columns.ids == COLUMN_IDS_SEQUENCE || below(&trial->state, 2) == 0)
         trial->options.producer = VT_STR("meter-1");
-    cr_assert_eq(column_batch_open(&trial->columns, &trial->batch), VT_OK);
-    cr_assert_eq(row_batch_init(&trial->rows, VT_FRAME_BYTES_MAX, EVENTS_MAX), VT_OK);
+    must(column_batch_open(&trial->columns, &trial->batch));
+    must(row_batch_init(&trial->rows, VT_FRAME_BYTES_MAX, EVENTS_MAX));
 }
 
 static void
