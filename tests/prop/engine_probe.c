@@ -73,7 +73,7 @@ file_read(const char *path, size_t *out_size)
 static uint32_t
 random_batch(struct probe *probe)
 {
-    static const uint32_t sizes[] = {1, 2, 7, 30, 100, 1000, 10000};
+    static const uint32_t sizes[] = {1, 2, 3, 7, 7, 20, 30, 100, 1000, 10000};
 
     return sizes[next_random(probe, VT_COUNT(sizes))];
 }
