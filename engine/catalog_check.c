@@ -257,15 +257,6 @@ by_tenant_and_begin(const void *a, const void *b)
     return x->sequence < y->sequence ? -1 : x->sequence > y->sequence;
 }
 
-/* `one` begins no later than `other`. An empty version counts where it stands inside the other. */
-static bool
-apart_in_time(const struct version_build *one, const struct version_build *other)
-{
-    VT_ASSERT(one->version.begin_us <= other->version.begin_us);
-    return one->version.end_us <= other->version.begin_us ||
-           other->version.end_us <= one->version.begin_us;
-}
-
 static vt_err
 overlap_refuse(const struct catalog_build *build, const struct version_build *one,
                const struct version_build *other)
@@ -282,7 +273,8 @@ vt_err
 check_overlaps(struct catalog_build *build)
 {
     uint32_t count = build->version_count;
-    const struct version_build **sorted = arena_alloc(&build->scratch, count * sizeof *sorted);
+    const struct version_build **sorted =
+        arena_alloc(&build->scratch, count * sizeof(const struct version_build *));
 
     if (sorted == NULL)
         return VT_NOMEM;
@@ -293,14 +285,17 @@ check_overlaps(struct catalog_build *build)
             return err;
         sorted[i] = &build->versions[i];
     }
-    qsort(sorted, count, sizeof *sorted, by_tenant_and_begin);
+    qsort(sorted, count, sizeof(const struct version_build *), by_tenant_and_begin);
     for (uint32_t i = 0; i < count; i++) {
         const struct version_build *one = sorted[i];
 
         for (uint32_t j = i + 1; j < count && sorted[j]->tenant == one->tenant &&
                                  sorted[j]->version.begin_us < one->version.end_us;
              j++) {
-            if (sorted[j]->contract == one->contract || apart_in_time(one, sorted[j]) ||
+            /* It begins while `one` lasts. An empty version is refused where it stands inside
+             * another one, and only there. */
+            if (sorted[j]->contract == one->contract ||
+                sorted[j]->version.end_us <= one->version.begin_us ||
                 !price_common_meter(one, sorted[j]))
                 continue;
             if (!filter_disjoint(&one->version.usage_filter, &sorted[j]->version.usage_filter))

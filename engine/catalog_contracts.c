@@ -92,7 +92,8 @@ plan_override(struct catalog_build *build, const struct json_node *overrides, st
 {
     uint32_t count = plan->charge_count;
     struct charge *charges = arena_alloc(build->arena, count * sizeof *charges);
-    const struct json_node **merged = arena_alloc(&build->scratch, count * sizeof *merged);
+    const struct json_node **merged =
+        arena_alloc(&build->scratch, count * sizeof(const struct json_node *));
 
     if (charges == NULL || merged == NULL)
         return VT_NOMEM;

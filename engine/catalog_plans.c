@@ -614,7 +614,8 @@ charge_nodes_list(struct catalog_build *build, const struct json_node *plan,
                   const struct json_node *const **out_nodes)
 {
     const struct json_node *list = member_of(plan, "charges");
-    const struct json_node **nodes = arena_alloc(&build->scratch, list->count * sizeof *nodes);
+    const struct json_node **nodes =
+        arena_alloc(&build->scratch, list->count * sizeof(const struct json_node *));
 
     if (nodes == NULL)
         return VT_NOMEM;

@@ -303,7 +303,8 @@ by_key(const void *a, const void *b)
 static vt_err
 members_sort(struct arena *arena, struct json_node *object, const struct json_node **out_twice)
 {
-    const struct json_node **sorted = arena_alloc(arena, object->count * sizeof *sorted);
+    const struct json_node **sorted =
+        arena_alloc(arena, object->count * sizeof(const struct json_node *));
     uint32_t count = 0;
 
     if (sorted == NULL)
@@ -311,7 +312,7 @@ members_sort(struct arena *arena, struct json_node *object, const struct json_no
     for (const struct json_node *node = object->first; node != NULL; node = node->next)
         sorted[count++] = node;
     VT_ASSERT(count == object->count);
-    qsort(sorted, count, sizeof *sorted, by_key);
+    qsort(sorted, count, sizeof(const struct json_node *), by_key);
     object->by_key = sorted;
     *out_twice = NULL;
     for (uint32_t i = 1; i < count; i++)

@@ -156,6 +156,8 @@ static const struct {
     { "a required field more", "\"scale\": 2}]",
       "\"scale\": 2}, {\"name\": \"f\", \"kind\": \"decimal\"}]",
       "$.event_types[0].fields[3]: a field that is added to an event type must not be required" },
+    { "a field taken away", "{\"name\": \"x\", \"kind\": \"string\"}", "",
+      "$.event_types[1].fields: fields are missing" },
     { "a field in between", "{\"name\": \"q\"",
       "{\"name\": \"f\", \"kind\": \"string\"}, {\"name\": \"q\"",
       "$.event_types[0].fields[2]: it may be added to, not changed" },

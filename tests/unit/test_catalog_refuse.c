@@ -23,6 +23,8 @@ static const struct refusal sections[] = {
       "$.tenants[0].vat.no: this key stands twice in one object" },
     { "a lone surrogate", "'vat': {'no': [1, null]}", "'vat': '\\ud800'",
       "$: a lone surrogate (line 11, column 35)" },
+    { "half a pair of surrogates", "'vat': {'no': [1, null]}", "'vat': '\\ud800\\u0041'",
+      "$: a lone surrogate (line 11, column 35)" },
     { "surrogates in the wrong order", "'vat': {'no': [1, null]}", "'vat': '\\udc00\\ud800'",
       "$: a lone surrogate (line 11, column 35)" },
     { "a pair of surrogates is a character", "'vat': {'no': [1, null]}",

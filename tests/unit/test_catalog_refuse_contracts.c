@@ -163,6 +163,17 @@ static const struct refusal contracts[] = {
       "'2024-01-01T00:00:00Z', 'to': '2025-01-01T00:00:00Z'",
       "'tenant': 'a', 'plan': 'p', 'plan_version': 1,\n   'from': '2023-01-01T00:00:00Z', "
       "'to': '2024-01-01T00:00:00Z'", NULL },
+    { "empty at the other's beginning",
+      "'tenant': 'b', 'plan': 'euro', 'plan_version': 'latest',\n   "
+      "'from': '2024-01-01T00:00:00Z', 'to': '2025-01-01T00:00:00Z'",
+      "'tenant': 'a', 'plan': 'p', 'plan_version': 1,\n   "
+      "'from': '2024-01-01T00:00:00Z', 'to': '2024-01-01T00:00:00Z'", NULL },
+    { "empty inside the other",
+      "'tenant': 'b', 'plan': 'euro', 'plan_version': 'latest',\n   "
+      "'from': '2024-01-01T00:00:00Z', 'to': '2025-01-01T00:00:00Z'",
+      "'tenant': 'a', 'plan': 'p', 'plan_version': 1,\n   "
+      "'from': '2024-02-01T00:00:00Z', 'to': '2024-02-01T00:00:00Z'", 
+      "$.contracts[2]: it prices the same usage as contract k" },
     { "not apart by a microsecond",
       "'tenant': 'b', 'plan': 'euro', 'plan_version': 'latest',\n   'from': "
       "'2024-01-01T00:00:00Z', 'to': '2025-01-01T00:00:00Z'",
