@@ -20,7 +20,7 @@
 #include "venturi/time.h"
 
 struct probe {
-    struct rig rig;
+    struct engine_rig rig;
     uint64_t random;
     struct row_batch batch;
     uint32_t batch_events;
@@ -84,10 +84,10 @@ debug_print(struct probe *probe, const char *prefix)
 {
     if (getenv("PROBE_DEBUG") == NULL)
         return;
-    rig_print(&probe->rig, RIG_SUMMARY, prefix, NULL);
-    rig_print(&probe->rig, RIG_WINDOWS, prefix, NULL);
-    rig_print(&probe->rig, RIG_EXCEPTIONS, prefix, NULL);
-    rig_print(&probe->rig, RIG_FEED, prefix, NULL);
+    engine_rig_print(&probe->rig, RIG_SUMMARY, prefix, NULL);
+    engine_rig_print(&probe->rig, RIG_WINDOWS, prefix, NULL);
+    engine_rig_print(&probe->rig, RIG_EXCEPTIONS, prefix, NULL);
+    engine_rig_print(&probe->rig, RIG_FEED, prefix, NULL);
 }
 
 static void
@@ -98,14 +98,14 @@ restart_maybe(struct probe *probe)
 
     if (next_random(probe, 6) != 0)
         return;
-    rig_digest(&probe->rig, before);
+    engine_rig_digest(&probe->rig, before);
     debug_print(probe, "before ");
     bool crash = next_random(probe, 2) == 0;
     bool clean = !crash && next_random(probe, 2) == 0;
 
     probe->clean += clean;
-    rig_restart(&probe->rig, crash, clean);
-    rig_digest(&probe->rig, after);
+    engine_rig_restart(&probe->rig, crash, clean);
+    engine_rig_digest(&probe->rig, after);
     debug_print(probe, "after  ");
     if (strcmp(before, after) != 0) {
         fprintf(stderr, "engine_probe: digest %s before a restart, %s after it\n", before, after);
@@ -118,16 +118,16 @@ flush(struct probe *probe)
 {
     if (probe->batch.event_count == 0)
         return;
-    rig_check(rig_frame(&probe->rig, VT_FRAME_BATCH_ROWS, probe->batch.event_count,
-                        row_batch_payload(&probe->batch)),
-              "frame");
+    engine_rig_check(engine_rig_frame(&probe->rig, VT_FRAME_BATCH_ROWS, probe->batch.event_count,
+                                      row_batch_payload(&probe->batch)),
+                     "frame");
     probe->frames++;
     probe->events += probe->batch.event_count;
     row_batch_clear(&probe->batch);
     probe->batch_events = random_batch(probe);
     probe->rig.now_us += (int64_t)next_random(probe, 3 * VT_US_PER_SECOND);
     if (next_random(probe, 3) == 0)
-        rig_submit(&probe->rig);
+        engine_rig_submit(&probe->rig);
     restart_maybe(probe);
 }
 
@@ -136,7 +136,7 @@ feed(struct probe *probe, const char *text, size_t size)
 {
     struct json_row *row = NULL;
 
-    rig_check(json_row_open(&row), "json_row_open");
+    engine_rig_check(json_row_open(&row), "json_row_open");
     for (size_t at = 0; at < size;) {
         const char *end = memchr(text + at, '\n', size - at);
         size_t bytes = end == NULL ? size - at : (size_t)(end - text) - at;
@@ -145,7 +145,7 @@ feed(struct probe *probe, const char *text, size_t size)
         if (json_row_parse(row, (struct vt_str){text + at, (uint32_t)bytes}, 1, &event) == VT_OK) {
             if (row_batch_add(&probe->batch, event) != VT_OK) {
                 flush(probe);
-                rig_check(row_batch_add(&probe->batch, event), "event");
+                engine_rig_check(row_batch_add(&probe->batch, event), "event");
             }
             if (probe->batch.event_count >= probe->batch_events)
                 flush(probe);
@@ -161,11 +161,11 @@ answer(struct probe *probe, const int64_t *at_us)
 {
     char digest[65];
 
-    rig_print(&probe->rig, RIG_SUMMARY, "S ", NULL);
-    rig_print(&probe->rig, RIG_WINDOWS, "W ", NULL);
-    rig_print(&probe->rig, RIG_LINES, "L ", at_us);
-    rig_print(&probe->rig, RIG_UNRATED, "U ", at_us);
-    rig_digest(&probe->rig, digest);
+    engine_rig_print(&probe->rig, RIG_SUMMARY, "S ", NULL);
+    engine_rig_print(&probe->rig, RIG_WINDOWS, "W ", NULL);
+    engine_rig_print(&probe->rig, RIG_LINES, "L ", at_us);
+    engine_rig_print(&probe->rig, RIG_UNRATED, "U ", at_us);
+    engine_rig_digest(&probe->rig, digest);
     printf("D %s\n", digest);
 }
 
@@ -195,7 +195,7 @@ main(int argc, char **argv)
     }
     probe.random = strtoull(argv[1], NULL, 10);
     bool large = next_random(&probe, 10) == 0;
-    struct rig_options options = {
+    struct engine_rig_options options = {
         .dir = dir,
         .seed = probe.random,
         .worker_count = 1 + (uint32_t)next_random(&probe, 2),
@@ -211,10 +211,11 @@ main(int argc, char **argv)
     char *catalog = file_read(argv[2], &catalog_bytes);
     char *events = file_read(argv[3], &event_bytes);
 
-    rig_open(&probe.rig, &options);
-    rig_catalog(&probe.rig, (struct vt_str){catalog, (uint32_t)catalog_bytes});
-    rig_check(row_batch_init(&probe.batch, options.commit_bytes_max - 8192, VT_BATCH_EVENTS_MAX),
-              "row_batch_init");
+    engine_rig_open(&probe.rig, &options);
+    engine_rig_catalog(&probe.rig, (struct vt_str){catalog, (uint32_t)catalog_bytes});
+    engine_rig_check(
+        row_batch_init(&probe.batch, options.commit_bytes_max - 8192, VT_BATCH_EVENTS_MAX),
+        "row_batch_init");
     probe.batch_events = random_batch(&probe);
     feed(&probe, events, event_bytes);
     uint32_t retried = 0;
@@ -223,8 +224,8 @@ main(int argc, char **argv)
         size_t then_bytes = 0;
         char *text = file_read(then, &then_bytes);
 
-        rig_catalog(&probe.rig, (struct vt_str){text, (uint32_t)then_bytes});
-        retried = rig_retry_all(&probe.rig);
+        engine_rig_catalog(&probe.rig, (struct vt_str){text, (uint32_t)then_bytes});
+        retried = engine_rig_retry_all(&probe.rig);
         restart_maybe(&probe);
         free(text);
     }
@@ -238,7 +239,7 @@ main(int argc, char **argv)
            (unsigned long long)probe.rig.restarts, (unsigned long long)probe.rig.crashes,
            (unsigned long long)probe.clean, store_segment_count(probe.rig.store), retried);
     row_batch_deinit(&probe.batch);
-    rig_close(&probe.rig);
+    engine_rig_close(&probe.rig);
     free(catalog);
     free(events);
     return 0;

@@ -11,7 +11,7 @@
 #include "zone_files.h"
 
 void
-rig_check(vt_err err, const char *what)
+engine_rig_check(vt_err err, const char *what)
 {
     if (err == VT_OK)
         return;
@@ -20,7 +20,7 @@ rig_check(vt_err err, const char *what)
 }
 
 static void
-engine_open(struct rig *rig)
+engine_open(struct engine_rig *rig)
 {
     struct store_options options = {
         .dir = rig->options.dir == NULL ? "store" : rig->options.dir,
@@ -31,7 +31,7 @@ engine_open(struct rig *rig)
         .commit_bytes_max = rig->options.commit_bytes_max,
     };
 
-    rig_check(store_open(rig->io, &options, &rig->store), "store_open");
+    engine_rig_check(store_open(rig->io, &options, &rig->store), "store_open");
     struct core_options core = {
         .io = rig->io,
         .seal_io = rig->io,
@@ -41,11 +41,11 @@ engine_open(struct rig *rig)
         .cut_bytes = rig->options.cut_bytes,
     };
 
-    rig_check(core_open(&core, &rig->core), "core_open");
+    engine_rig_check(core_open(&core, &rig->core), "core_open");
 }
 
 static void
-engine_close(struct rig *rig)
+engine_close(struct engine_rig *rig)
 {
     core_close(rig->core);
     store_close(rig->store);
@@ -54,21 +54,21 @@ engine_close(struct rig *rig)
 }
 
 void
-rig_open(struct rig *rig, const struct rig_options *options)
+engine_rig_open(struct engine_rig *rig, const struct engine_rig_options *options)
 {
     memset(rig, 0, sizeof *rig);
     rig->options = *options;
     /* Before or after most events, so that windows fall due now, later or never. */
-    rig->now_us = (options->seed % 3 == 0 ? INT64_C(1500000000) : INT64_C(2000000000)) *
-                  VT_US_PER_SECOND;
-    rig_check(options->dir == NULL ? io_sim_open(options->seed, &rig->io)
-                                   : io_uring_open(64, &rig->io),
-              "io");
+    rig->now_us =
+        (options->seed % 3 == 0 ? INT64_C(1500000000) : INT64_C(2000000000)) * VT_US_PER_SECOND;
+    engine_rig_check(options->dir == NULL ? io_sim_open(options->seed, &rig->io)
+                                          : io_uring_open(64, &rig->io),
+                     "io");
     engine_open(rig);
 }
 
 void
-rig_close(struct rig *rig)
+engine_rig_close(struct engine_rig *rig)
 {
     engine_close(rig);
     io_close(rig->io);
@@ -76,34 +76,34 @@ rig_close(struct rig *rig)
 }
 
 static void
-poll_idle(struct rig *rig)
+poll_idle(struct engine_rig *rig)
 {
     while (!core_idle(rig->core)) {
         if (core_open_any(rig->core))
-            rig_check(core_submit(rig->core, rig->now_us), "core_submit");
-        rig_check(core_poll(rig->core, 1000000), "core_poll");
+            engine_rig_check(core_submit(rig->core, rig->now_us), "core_submit");
+        engine_rig_check(core_poll(rig->core, 1000000), "core_poll");
     }
 }
 
 void
-rig_restart(struct rig *rig, bool crash, bool clean)
+engine_rig_restart(struct engine_rig *rig, bool crash, bool clean)
 {
     struct io *after = NULL;
     uint64_t subset = 0;
 
-    rig_settle(rig);
+    engine_rig_settle(rig);
     if (clean) {
         vt_err err = core_stop(rig->core, rig->now_us);
 
         for (; err == VT_AGAIN; err = core_stop(rig->core, rig->now_us))
-            rig_check(core_poll(rig->core, 1000000), "core_poll");
-        rig_check(err, "core_stop");
+            engine_rig_check(core_poll(rig->core, 1000000), "core_poll");
+        engine_rig_check(err, "core_stop");
         poll_idle(rig);
     }
     if (crash && rig->options.dir == NULL) {
         struct io_sim_crash how = {.seed = rig->options.seed + rig->restarts};
 
-        rig_check(io_sim_crash(rig->io, &how, &subset, &after), "io_sim_crash");
+        engine_rig_check(io_sim_crash(rig->io, &how, &subset, &after), "io_sim_crash");
         rig->crashes++;
     }
     engine_close(rig);
@@ -116,37 +116,38 @@ rig_restart(struct rig *rig, bool crash, bool clean)
 }
 
 void
-rig_submit(struct rig *rig)
+engine_rig_submit(struct engine_rig *rig)
 {
-    rig_check(core_submit(rig->core, rig->now_us), "core_submit");
-    rig_check(core_poll(rig->core, 0), "core_poll");
+    engine_rig_check(core_submit(rig->core, rig->now_us), "core_submit");
+    engine_rig_check(core_poll(rig->core, 0), "core_poll");
 }
 
 void
-rig_settle(struct rig *rig)
+engine_rig_settle(struct engine_rig *rig)
 {
-    rig_submit(rig);
+    engine_rig_submit(rig);
     poll_idle(rig);
 }
 
 void
-rig_catalog(struct rig *rig, struct vt_str text)
+engine_rig_catalog(struct engine_rig *rig, struct vt_str text)
 {
     struct zone_files files = {0};
     struct catalog_zones source = zone_files_source(&files);
     vt_err err = core_add_catalog(rig->core, text, &source, NULL);
 
     while (err == VT_AGAIN) {
-        rig_settle(rig);
+        engine_rig_settle(rig);
         err = core_add_catalog(rig->core, text, &source, NULL);
     }
     zone_files_free(&files);
-    rig_check(err, "core_add_catalog");
-    rig_settle(rig);
+    engine_rig_check(err, "core_add_catalog");
+    engine_rig_settle(rig);
 }
 
 vt_err
-rig_frame(struct rig *rig, uint8_t frame_type, uint32_t event_count, struct vt_bytes payload)
+engine_rig_frame(struct engine_rig *rig, uint8_t frame_type, uint32_t event_count,
+                 struct vt_bytes payload)
 {
     struct core_frame frame = {
         .frame_type = frame_type,
@@ -157,8 +158,8 @@ rig_frame(struct rig *rig, uint8_t frame_type, uint32_t event_count, struct vt_b
     vt_err err = core_add_frame(rig->core, &frame);
 
     for (uint32_t tries = 0; err == VT_AGAIN && tries < 1000; tries++) {
-        rig_submit(rig);
-        rig_check(core_poll(rig->core, 1000000), "core_poll");
+        engine_rig_submit(rig);
+        engine_rig_check(core_poll(rig->core, 1000000), "core_poll");
         err = core_add_frame(rig->core, &frame);
     }
     return err;
@@ -189,7 +190,8 @@ print_flush(void *context, struct json_out *out)
 }
 
 void
-rig_print(struct rig *rig, enum rig_answer answer, const char *prefix, const int64_t *at_us)
+engine_rig_print(struct engine_rig *rig, enum engine_rig_answer answer, const char *prefix,
+                 const int64_t *at_us)
 {
     struct print_state state = {.prefix = prefix};
     struct view_sink sink = {print_flush, &state};
@@ -197,8 +199,8 @@ rig_print(struct rig *rig, enum rig_answer answer, const char *prefix, const int
     uint8_t secret[32] = {1};
     uint64_t rows = 0;
 
-    rig_settle(rig);
-    rig_check(core_view_now(rig->core, true, &view), "core_view_now");
+    engine_rig_settle(rig);
+    engine_rig_check(core_view_now(rig->core, true, &view), "core_view_now");
     struct windows_query windows = {.start_us = INT64_MIN, .end_us = INT64_MAX};
     struct lines_query lines = {.catalog = view.catalog,
                                 .has_at = at_us != NULL,
@@ -228,7 +230,7 @@ rig_print(struct rig *rig, enum rig_answer answer, const char *prefix, const int
         err = view_feed(&view, &feed, &sink, &rows);
         break;
     }
-    rig_check(err, prefix);
+    engine_rig_check(err, prefix);
     view_put(&view);
 }
 
@@ -246,7 +248,7 @@ positions_flush(void *context, struct json_out *out)
         if (state->count == state->capacity) {
             state->capacity = state->capacity == 0 ? 256 : state->capacity * 2;
             state->positions = realloc(state->positions, state->capacity * sizeof(le64));
-            rig_check(state->positions == NULL ? VT_NOMEM : VT_OK, "positions");
+            engine_rig_check(state->positions == NULL ? VT_NOMEM : VT_OK, "positions");
         }
         state->positions[state->count++] =
             le64_put(strtoull(out->data + at + sizeof word - 1, NULL, 10));
@@ -256,7 +258,7 @@ positions_flush(void *context, struct json_out *out)
 }
 
 uint32_t
-rig_retry_all(struct rig *rig)
+engine_rig_retry_all(struct engine_rig *rig)
 {
     struct print_state state = {.prefix = ""};
     struct view_sink sink = {positions_flush, &state};
@@ -264,35 +266,35 @@ rig_retry_all(struct rig *rig)
     struct view view;
     uint32_t settled = 0;
 
-    rig_settle(rig);
-    rig_check(core_view_now(rig->core, false, &view), "core_view_now");
-    rig_check(view_exceptions(&view, &query, &sink), "view_exceptions");
+    engine_rig_settle(rig);
+    engine_rig_check(core_view_now(rig->core, false, &view), "core_view_now");
+    engine_rig_check(view_exceptions(&view, &query, &sink), "view_exceptions");
     view_put(&view);
     for (uint32_t at = 0; at < state.count; at += 500) {
         uint32_t count = state.count - at < 500 ? state.count - at : 500;
         vt_err err = core_add_settle(rig->core, true, state.positions + at, count, NULL);
 
         if (err == VT_AGAIN) {
-            rig_settle(rig);
+            engine_rig_settle(rig);
             err = core_add_settle(rig->core, true, state.positions + at, count, NULL);
         }
-        rig_check(err, "core_add_settle");
+        engine_rig_check(err, "core_add_settle");
         settled += count;
     }
-    rig_settle(rig);
+    engine_rig_settle(rig);
     free(state.positions);
     return settled;
 }
 
 void
-rig_digest(struct rig *rig, char out_hex[65])
+engine_rig_digest(struct engine_rig *rig, char out_hex[65])
 {
     struct view view;
     uint8_t digest[32];
 
-    rig_settle(rig);
-    rig_check(core_view_now(rig->core, true, &view), "core_view_now");
-    rig_check(view_digest(&view, digest), "view_digest");
+    engine_rig_settle(rig);
+    engine_rig_check(core_view_now(rig->core, true, &view), "core_view_now");
+    engine_rig_check(view_digest(&view, digest), "view_digest");
     view_put(&view);
     for (uint32_t i = 0; i < 32; i++)
         snprintf(out_hex + 2 * i, 3, "%02x", digest[i]);

@@ -2,7 +2,7 @@
  * engine_rig.h - a whole engine on one thread, above a simulated disk or a real directory: for property tests, simulations and
  * crash tests. It feeds frames, submits, restarts or crashes, and answers.
  *
- * Errors: a failure that the caller did not ask for ends the program with its detail (rig_check).
+ * Errors: a failure that the caller did not ask for ends the program with its detail (engine_rig_check).
  * Thread: one.
  */
 #pragma once
@@ -10,7 +10,7 @@
 #include "engine/engine.h"
 #include "storage/storage.h"
 
-struct rig_options {
+struct engine_rig_options {
     const char *dir; /* NULL: a simulated disk */
     uint64_t seed;
     uint32_t worker_count;
@@ -22,8 +22,8 @@ struct rig_options {
     uint64_t dedup_ids_max;
 };
 
-struct rig {
-    struct rig_options options;
+struct engine_rig {
+    struct engine_rig_options options;
     struct io *io;
     struct store *store;
     struct core *core;
@@ -32,27 +32,35 @@ struct rig {
     uint64_t crashes;
 };
 
-void rig_check(vt_err err, const char *what);
+void engine_rig_check(vt_err err, const char *what);
 
 /* Makes a new store, or opens what is there. */
-void rig_open(struct rig *rig, const struct rig_options *options);
-void rig_close(struct rig *rig);
+void engine_rig_open(struct engine_rig *rig, const struct engine_rig_options *options);
+void engine_rig_close(struct engine_rig *rig);
 
 /* The engine is dropped and opened again. `crash`: the disk loses what a power cut may take (simulated disk only). */
-void rig_restart(struct rig *rig, bool crash, bool clean);
+void engine_rig_restart(struct engine_rig *rig, bool crash, bool clean);
 
-void rig_catalog(struct rig *rig, struct vt_str text);
+void engine_rig_catalog(struct engine_rig *rig, struct vt_str text);
 /* Adds a frame, submitting and polling where the engine asks for it. The result is VT_OK or the refusal. */
-vt_err rig_frame(struct rig *rig, uint8_t frame_type, uint32_t event_count,
-                 struct vt_bytes payload);
-void rig_submit(struct rig *rig);
+vt_err engine_rig_frame(struct engine_rig *rig, uint8_t frame_type, uint32_t event_count,
+                        struct vt_bytes payload);
+void engine_rig_submit(struct engine_rig *rig);
 /* Everything submitted is durable, applied and acked. */
-void rig_settle(struct rig *rig);
+void engine_rig_settle(struct engine_rig *rig);
 /* Retries every open exception; gives how many were settled. */
-uint32_t rig_retry_all(struct rig *rig);
+uint32_t engine_rig_retry_all(struct engine_rig *rig);
 
-void rig_digest(struct rig *rig, char out_hex[65]);
+void engine_rig_digest(struct engine_rig *rig, char out_hex[65]);
 
 /* Answers as lines with a prefix each, to standard output. */
-enum rig_answer { RIG_SUMMARY, RIG_WINDOWS, RIG_LINES, RIG_UNRATED, RIG_EXCEPTIONS, RIG_FEED };
-void rig_print(struct rig *rig, enum rig_answer answer, const char *prefix, const int64_t *at_us);
+enum engine_rig_answer {
+    RIG_SUMMARY,
+    RIG_WINDOWS,
+    RIG_LINES,
+    RIG_UNRATED,
+    RIG_EXCEPTIONS,
+    RIG_FEED
+};
+void engine_rig_print(struct engine_rig *rig, enum engine_rig_answer answer, const char *prefix,
+                      const int64_t *at_us);
