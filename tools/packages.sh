@@ -4,7 +4,7 @@
 packages_build=(
     gcc libc6-dev cmake ninja-build pkg-config python3 ca-certificates curl jq tzdata
     liburing-dev liblz4-dev libxxhash-dev libssl-dev libmsgpack-dev libyajl-dev libgmp-dev
-    libroaring-dev libmicrohttpd-dev libjemalloc-dev libcriterion-dev
+    libroaring-dev libmicrohttpd-dev libcurl4-openssl-dev libjemalloc-dev libcriterion-dev
 )
 
 # On top of that: gates, sanitizers and fuzzers.

@@ -15,17 +15,18 @@ CONTRACTS = ["include/venturi/"]
 STORAGE = ["storage/storage.h", "storage/io.h", "storage/log.h", "storage/segment.h",
            "storage/base/"]
 ENGINE = ["engine/engine.h"]
+CLIENT = ["net/client/"]
 NET = ["net/net.h"]
 ALLOWED = {
     "include/venturi": [],
     "storage/base": CONTRACTS,
     "storage": CONTRACTS + ["storage/base/"],
     "engine": CONTRACTS + STORAGE,
-    "net": CONTRACTS + STORAGE + ENGINE,
+    "net": CONTRACTS + STORAGE + ENGINE + CLIENT,
     "net/client": CONTRACTS + ["storage/base/"],
-    "tools/common": CONTRACTS + STORAGE + ENGINE + NET,
-    "tools/venturid": CONTRACTS + STORAGE + ENGINE + NET + ["tools/common/"],
-    "tools/venturi": CONTRACTS + STORAGE + ENGINE + NET + ["tools/common/"],
+    "tools/common": CONTRACTS + STORAGE + ENGINE + NET + CLIENT,
+    "tools/venturid": CONTRACTS + STORAGE + ENGINE + NET + CLIENT + ["tools/common/"],
+    "tools/venturi": CONTRACTS + STORAGE + ENGINE + NET + CLIENT + ["tools/common/"],
     "bench": None,  # None: anything that is not a test
     "tests": None,
 }
