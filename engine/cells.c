@@ -83,7 +83,7 @@ plans_init(struct cells *cells)
     struct arena *arena = &cells->arena;
 
     cells->plans = arena_zalloc(arena, catalog->meter_count * sizeof *cells->plans);
-    cells->plans_by_type = arena_zalloc(arena, catalog->meter_count * sizeof *cells->plans_by_type);
+    cells->plans_by_type = arena_zalloc(arena, catalog->meter_count * sizeof(struct meter_plan *));
     cells->types = arena_zalloc(arena, catalog->type_count * sizeof *cells->types);
     if (cells->plans == NULL || cells->plans_by_type == NULL || cells->types == NULL)
         return VT_NOMEM;

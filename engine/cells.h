@@ -133,9 +133,3 @@ VT_MUST_CHECK vt_err cells_each(const struct cells *cells,
                                 vt_err (*each)(void *context, const struct cell_key *key,
                                                const struct cell_value *value),
                                 void *context);
-/* The cells of one window, in no order. */
-VT_MUST_CHECK vt_err cells_each_of(const struct cells *cells, uint32_t meter, uint32_t tenant,
-                                   int64_t window_start_us,
-                                   vt_err (*each)(void *context, const struct cell_key *key,
-                                                  const struct cell_value *value),
-                                   void *context);

@@ -286,7 +286,7 @@ vt_err
 cells_fold_window(struct cells *into, const struct cells *from, uint32_t meter, uint32_t tenant,
                   int64_t window_start_us)
 {
-    struct meter_map map;
+    struct meter_map map = {.ready = false};
     uint32_t from_meter = catalog_find_meter(from->catalog, into->catalog->meters[meter].key);
     uint32_t from_tenant = catalog_find_tenant(from->catalog, into->catalog->tenants[tenant].key);
 
@@ -355,7 +355,7 @@ cells_each(const struct cells *cells,
 
     if (cells->table.count == 0)
         return VT_OK;
-    struct cell **sorted = malloc(cells->table.count * sizeof *sorted);
+    struct cell **sorted = malloc(cells->table.count * sizeof(struct cell *));
 
     if (sorted == NULL)
         return VT_NOMEM;
@@ -368,19 +368,5 @@ cells_each(const struct cells *cells,
     for (uint64_t i = 0; i < count && err == VT_OK; i++)
         err = give(cells, sorted[i], each, context);
     free(sorted);
-    return err;
-}
-
-vt_err
-cells_each_of(const struct cells *cells, uint32_t meter, uint32_t tenant, int64_t window_start_us,
-              vt_err (*each)(void *context, const struct cell_key *key,
-                             const struct cell_value *value),
-              void *context)
-{
-    const struct cell *cell = cells_window(cells, meter, tenant, window_start_us);
-    vt_err err = VT_OK;
-
-    for (; cell != NULL && err == VT_OK; cell = cell->next)
-        err = give(cells, cell, each, context);
     return err;
 }

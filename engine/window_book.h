@@ -12,7 +12,7 @@
 #include "window_state.h"
 
 /* Group values in order, each a size of 32 bits and its bytes. */
-#define GROUP_BYTES_MAX (CELL_DIMS_MAX * (4 + 4096))
+#define GROUP_BYTES_MAX (CELL_DIMS_MAX * UINT64_C(4100)) /* an event has strings of 1 KiB at most */
 
 /* A group with events since the window's last revision. */
 struct dirty {

@@ -251,7 +251,7 @@ load_groups(struct window_state *state, struct vt_reader *reader, struct win *wi
 static vt_err
 load_win(struct window_state *state, struct vt_reader *reader)
 {
-    struct win like, *win;
+    struct win like = {.meter = 0}, *win;
     vt_err err = load_names(state, reader, &like);
 
     if (err != VT_OK)
@@ -287,7 +287,7 @@ window_load(struct window_state *state, struct vt_bytes saved)
     if (reader.bad || version != SAVE_VERSION)
         return bad("of another version");
     for (uint32_t i = 0; i < highs && err == VT_OK; i++) {
-        struct win key;
+        struct win key = {.meter = 0};
         bool above;
 
         err = load_names(state, &reader, &key);

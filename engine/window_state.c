@@ -385,7 +385,7 @@ mark_dirty(struct window_state *state, const struct epoch *open, struct win *win
     const struct catalog_meter *meter = &open->catalog->meters[win->meter];
     struct vt_str values[CELL_DIMS_MAX];
     bool idle = win->dirty == NULL;
-    uint32_t bytes;
+    uint32_t bytes = 0;
 
     for (uint32_t g = 0; g < meter->group_count; g++) {
         uint32_t d = 0;
