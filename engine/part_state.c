@@ -74,11 +74,9 @@ vt_err
 part_row_of_entry(struct part *part, const struct catalog *judge,
                   const struct exception_entry *entry, uint32_t *out_row)
 {
-    uint32_t tenant = CATALOG_NONE;
+    /* By the catalog of then: a tenant that came later does not own what came before it. */
+    uint32_t tenant = catalog_find_tenant(judge, entry->tenant);
 
-    /* Judged by the catalog of then: a tenant that came later does not own what came before it. */
-    if (entry->reason != VT_REASON_UNKNOWN_TENANT)
-        tenant = catalog_find_tenant(judge, entry->tenant);
     if (tenant != CATALOG_NONE && judge != part->catalog)
         tenant = catalog_find_tenant(part->catalog, entry->tenant);
     return part_row(part, tenant, out_row);

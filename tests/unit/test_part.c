@@ -11,6 +11,7 @@
 #include "epoch.h"
 #include "msgpack_cursor.h"
 #include "part.h"
+#include "part_internal.h"
 #include "part_world.h"
 #include "venturi/assert.h"
 #include "venturi/time.h"
@@ -345,6 +346,59 @@ Test(part, a_conflict_keeps_both_contents)
                   round);
         part_snapshot_put(&snapshot);
     }
+}
+
+/*
+ * Method: a row made by hand, whose undeclared fields stand in any order; the bytes wanted by hand
+ *         too.
+ */
+Test(part, raw_shows_declared_and_undeclared_fields)
+{
+    static const uint8_t extra[] = "\x83\xa1"
+                                   "a\x01\xa5props\x81\xa1p\x93\x01\x02\x03\xa8trace_id\xa1t";
+    static const char want[] = "\x87\xa6tenant\xa4"
+                               "acme\xa4type\xa4"
+                               "call\xa2id\xa1i\xa4time\x07\xa5props\x83\xa4"
+                               "cost\xc7\x05\x01"
+                               "-0.25\xa4"
+                               "same\xff\xa1p\x93\x01\x02\x03\xa1"
+                               "a\x01\xa8trace_id\xa1t";
+    const uint64_t position = 9;
+    const int64_t time_us = 7;
+    const uint32_t code = 0;
+    const int64_t values[3] = {-250000, -1000, 5};
+    const uint8_t present[3] = {1, 1, 0};
+    const struct row_id id = {(const uint8_t *)"i", 1, ROW_ID_TEXT};
+    const struct vt_bytes undeclared = {extra, sizeof extra - 1};
+    const struct vt_str dict = VT_STR("");
+    const struct row_column columns[] = {
+        {.name = VT_STR("cost"), .kind = FIELD_DECIMAL, .scale = 6, .value = values},
+        {.name = VT_STR("same"), .kind = FIELD_DECIMAL, .scale = 3, .value = values + 1},
+        {.name = VT_STR("no"), .kind = FIELD_DECIMAL, .value = values + 2, .present = present + 2},
+        {.name = VT_STR("empty"), .kind = FIELD_STRING, .code = &code},
+    };
+    const struct row_block row = {
+        .tenant = VT_STR("acme"),
+        .type = VT_STR("call"),
+        .row_count = 1,
+        .position = &position,
+        .time_us = &time_us,
+        .source = &code,
+        .id = &id,
+        .extra = &undeclared,
+        .column_count = VT_COUNT(columns),
+        .columns = columns,
+        .dict_count = 1,
+        .dict = &dict,
+    };
+    struct arena arena;
+    struct vt_bytes raw;
+
+    arena_init(&arena, 4096);
+    cr_assert(part_raw(&arena, &row, &raw) == VT_OK);
+    cr_expect(raw.size == sizeof want - 1);
+    cr_expect(memcmp(raw.data, want, sizeof want - 1) == 0);
+    arena_deinit(&arena);
 }
 
 /* --- sessions, resends, room */
