@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "dedup.h"
+#include "venturi/assert.h"
 
 #define BATCH 32
 
@@ -45,8 +46,8 @@ run(struct dedup *dedup, uint64_t first, uint64_t count, enum step step)
         dedup_prefetch(dedup, ks, BATCH);
         for (uint32_t j = 0; j < BATCH; j++) {
             maybe += dedup_maybe(dedup, &ks[j]);
-            if (step == STEP_INSERT && dedup_insert(dedup, &ks[j]) != VT_OK)
-                exit(1);
+            if (step == STEP_INSERT)
+                VT_ASSERT(dedup_insert(dedup, &ks[j]) == VT_OK);
         }
     }
     return maybe;
