@@ -82,8 +82,11 @@ malformed_judge(struct batch_reader *reader)
         const struct wire_column *column = &reader->columns[i];
         struct vt_bytes name = {(const uint8_t *)column->name.data, column->name.size};
 
-        if (!vt_utf8_valid(name))
-            object_all(batch, VT_REASON_MALFORMED);
+        bool bad = !vt_utf8_valid(name);
+
+        for (uint32_t k = 0; bad && k < batch->event_count; k++)
+            if (wire_column_has(column, k))
+                object(batch, k, VT_REASON_MALFORMED);
         malformed_strings(batch, &column->strings);
     }
 }
