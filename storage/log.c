@@ -20,9 +20,9 @@
 
 /* Room for the table in front of the payloads: 1106 records where commits are large. */
 #define TABLE_BYTES_MAX 53248U
-/* Payloads up to this are copied next to the table, so that a small commit is one block and not two;
- * above it the gap of less than a block is cheaper than the copy. The payloads themselves stay where
- * log_buffer_add put them: the caller's decoded batches point there. */
+/* Payloads up to this are copied next to the table, so that a small commit is one block and not
+ * two; above it the gap of less than a block is cheaper than the copy. The payloads themselves stay
+ * where log_buffer_add put them: the caller's decoded batches point there. */
 #define COMPACT_BYTES_MAX 16384U
 #define LOG_MAGIC         UINT64_C(0x676f6c2d69727476)
 
@@ -172,10 +172,15 @@ log_buffer_undo(struct log_buffer *buffer)
 {
     VT_ASSERT(buffer->state == BUFFER_OPEN);
     VT_ASSERT(buffer->record_count > buffer->own_count);
+    const struct log_record *last;
+
     buffer->record_count--;
-    /* The padding before it stays: it is zero. */
-    buffer->payload_bytes =
-        (uint32_t)(buffer->records[buffer->record_count].payload - payload_area(buffer));
+    buffer->payload_bytes = 0;
+    if (buffer->record_count == 0)
+        return;
+    /* A commit ends where its last payload does: a reader refuses one with padding behind it. */
+    last = &buffer->records[buffer->record_count - 1];
+    buffer->payload_bytes = (uint32_t)(last->payload - payload_area(buffer)) + last->bytes;
 }
 
 uint32_t
@@ -246,6 +251,25 @@ settle(struct log_buffer *buffer, const struct layout *layout)
     }
 }
 
+/* Pair: what is written passes the checks that recovery makes. Payload checksums are the
+ *       caller's. */
+static bool
+passes(const struct log *log, const struct log_buffer *buffer, const struct commit_head *head)
+{
+    const struct commit_place place = {
+        .store = log->store,
+        .lane_bytes = log->lane_bytes,
+        .offset = buffer->op.offset,
+        .lane = (uint32_t)(buffer->number % log->lane_count),
+        .lane_count = log->lane_count,
+        .commit_bytes_max = log->commit_bytes_max,
+    };
+    struct commit_info info;
+
+    return commit_check_first(head, &place) == VT_OK &&
+           commit_check((const uint8_t *)head, &place, &info) == VT_OK;
+}
+
 static void
 seal_head(struct log *log, const struct log_buffer *buffer, const struct log_submit *submit,
           const struct layout *layout)
@@ -269,6 +293,7 @@ seal_head(struct log *log, const struct log_buffer *buffer, const struct log_sub
         .durable = le64_put(log->durable),
     };
     commit_seal(head);
+    VT_VERIFY(passes(log, buffer, head));
     log->last_check = le64_get(head->check);
 }
 

@@ -142,8 +142,8 @@ struct log_submit {
 VT_MUST_CHECK vt_err log_submit(struct log *log, struct log_buffer *buffer,
                                 const struct log_submit *submit, struct log_commit *out_commit);
 
-/* Whether log_submit would find room for this buffer in its lane now. False: something must be sealed
- * and released first. */
+/* Whether log_submit would find room for this buffer in its lane now. False: something must be
+ * sealed and released first. */
 bool log_has_room(const struct log *log, const struct log_buffer *buffer);
 
 /* The caller (workers included) is done with the bytes; before or after it became durable. */

@@ -97,6 +97,9 @@ append(struct log *log, uint64_t salt)
         record.payload_crc = vt_crc32c(data, record.bytes);
         cr_assert_eq(log_buffer_add(buffer, &record, &to), VT_OK);
         memcpy(to, data, record.bytes);
+        /* One more that is taken back leaves no trace. */
+        cr_assert_eq(log_buffer_add(buffer, &record, &to), VT_OK);
+        log_buffer_undo(buffer);
     }
     cr_assert_eq(log_buffer_record_count(buffer), count);
     struct log_submit submit = {.first_position = 1, .arrival_us = (int64_t)salt};
