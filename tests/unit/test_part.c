@@ -583,6 +583,79 @@ Test(part, a_forged_source_is_never_believed)
     cr_expect(total().exceptions == 1, "discarded ones stay counted");
 }
 
+/* --- windows: the clock of ticks, and closes */
+
+static uint32_t
+feed_count(void)
+{
+    struct part_snapshot snapshot;
+
+    cr_assert(part_snapshot_take(world.part, false, &snapshot) == VT_OK);
+    uint32_t count = snapshot.marks[snapshot.mark_count - 1].feed_count;
+
+    part_snapshot_put(&snapshot);
+    return count;
+}
+
+static void
+empty_commit(int64_t later_us)
+{
+    part_world_begin(&world, 0, later_us);
+    part_world_end(&world);
+}
+
+Test(part, a_tick_is_the_first_commit_of_a_second)
+{
+    /* Their windows have ended: the hour's of tokens and the day's of calls. */
+    struct spec spec = {"acme", "call", "1", NULL, "eu", "5", NULL, NULL, 48 * HOUR_US};
+    struct made_event event = event_of(&spec, world.arrival_us);
+
+    cr_expect(part_due_us(world.part) == INT64_MAX);
+    (void)part_world_commit(&world, &event, 1, 1000);
+    cr_expect(part_due_us(world.part) <= world.arrival_us);
+    empty_commit(1000);
+    cr_expect(feed_count() == 0, "the second has had its tick");
+    empty_commit(998000); /* the first microsecond of the next */
+    cr_expect(feed_count() == 2);
+    cr_expect(part_due_us(world.part) == INT64_MAX);
+    /* The same cells again in the same epoch: they are dirty once more. */
+    spec.id = "2";
+    event = event_of(&spec, world.arrival_us);
+    event.time_us -= VT_US_PER_SECOND;
+    (void)part_world_commit(&world, &event, 1, 1000);
+    cr_expect(feed_count() == 2);
+    empty_commit(VT_US_PER_SECOND);
+    cr_expect(feed_count() == 4);
+}
+
+Test(part, a_close_is_for_its_tenant_until_its_time)
+{
+    struct spec spec = {"acme", "call", "1", NULL, "eu", "5", NULL, NULL, 0};
+    struct made_event events[2] = {event_of(&spec, world.arrival_us)};
+    static const struct {
+        const char *tenant;
+        int64_t before_us; /* after now */
+        uint32_t feed;     /* of the two hours, the two days */
+    } closes[] = {
+        {"acme", 0, 0},        {"nobody", 48 * HOUR_US, 0},
+        {"acme", HOUR_US, 1},  {"globex", 48 * HOUR_US, 3},
+        {"", 48 * HOUR_US, 4},
+    };
+
+    spec.tenant = "globex";
+    events[1] = event_of(&spec, world.arrival_us);
+    (void)part_world_commit(&world, events, 2, 0);
+    for (size_t i = 0; i < VT_COUNT(closes); i++) {
+        struct close_order order = {text_of(closes[i].tenant),
+                                    world.arrival_us + closes[i].before_us};
+
+        part_world_begin(&world, 0, 1000);
+        cr_assert(part_close_windows(world.part, &order) == VT_OK);
+        part_world_end(&world);
+        cr_expect(feed_count() == closes[i].feed, "close %zu: %u", i, feed_count());
+    }
+}
+
 /* --- the state */
 
 Test(part, content_is_that_of_the_first_ones_catalog)
