@@ -120,6 +120,9 @@ static const struct expectation expectations[] = {
     { "of two with one number the higher start holds",
       { { 1, 1, -1, 0, -1, false }, { 2, 1, 0, 0, -2, false }, { 2, 2, 0, 0, 0, false } },
       3, 2, 1, 1, VT_OK, 2, 2 },
+    { "and holds although a third start followed it",
+      { { 1, 1, -1, 0, -1, false }, { 2, 1, 0, 0, -2, false }, { 2, 2, 0, 0, 0, false } },
+      3, 3, 2, 2, VT_OK, 2, 2 },
     { "what the older start wrote beyond is void, also where the newer wrote nothing",
       { { 1, 1, -1, 0, -1, false }, { 2, 1, 0, 0, -2, false } }, 2, 2, 1, 1, VT_OK, 1, 0 },
     { "a void commit behind a gap does not return",
@@ -167,7 +170,9 @@ run(const struct expectation *c)
         .check = STORE_ID,
         .last_start = c->last_start,
         .follows_number = c->follows,
-        .follows_check = c->follows > 0 ? checks[0] : STORE_ID,
+        .follows_check = c->follows == 0   ? STORE_ID
+                         : c->follows == 1 ? checks[0]
+                                           : checks[c->last_is],
         .known_number = c->known,
     };
 
