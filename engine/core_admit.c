@@ -135,7 +135,8 @@ core_decode(struct core *core, struct work *work, const struct core_frame *frame
         .catalog = work->catalog,
         .key = core->store.key,
         .partition_count = core->partition_count,
-        .producer = producer == NULL ? (struct vt_str){NULL, 0} : producer->name,
+        .producer =
+            core_producer_names_events(producer) ? producer->name : (struct vt_str){NULL, 0},
         .epoch = frame->epoch,
         .sequence = frame->sequence,
     };

@@ -169,6 +169,9 @@ VT_MUST_CHECK vt_err core_session_note(struct core_producer *producer, uint64_t 
 void core_session_durable(struct core_producer *producer, uint64_t epoch, uint64_t first,
                           uint64_t end);
 struct core_producer *core_producer_at(struct core *core, uint64_t id);
+/* Whether an event without an id gets one from its place in the stream; wire.h has the rule. False
+ * for NULL. */
+bool core_producer_names_events(const struct core_producer *producer);
 /* Adds the record that makes a producer known. In core_admit.c. */
 VT_MUST_CHECK vt_err core_producer_announce(struct core *core, uint64_t token_id,
                                             struct vt_str name, uint64_t *out_id);

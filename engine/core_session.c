@@ -25,6 +25,12 @@ core_producer_at(struct core *core, uint64_t id)
     return &core->producers[id - 1];
 }
 
+bool
+core_producer_names_events(const struct core_producer *producer)
+{
+    return producer != NULL && producer->name.data[0] != '!';
+}
+
 vt_err
 core_producer_add(struct core *core, uint64_t token_id, struct vt_str name, uint64_t *out_id)
 {

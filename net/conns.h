@@ -20,15 +20,15 @@
 #include <stdint.h>
 
 #include "engine/engine.h"
+#include "storage/io.h"
 #include "token.h"
 #include "venturi/time.h"
 #include "waiter.h"
 
-struct io_uring;
 struct conns;
 
 struct conns_options {
-    struct io_uring *ring; /* shared: user data of ours has bit 0 set */
+    struct io *io; /* its ring is shared: user data of ours has bit 0 set and bit 1 clear */
     struct core *core;
     const struct tokens *tokens;
     int listen_fd;            /* bound and listening; ours from here on */
@@ -36,15 +36,19 @@ struct conns_options {
     uint32_t frame_bytes_max; /* 0: VT_FRAME_BYTES_MAX */
     uint32_t credit_frames;   /* 0: 64 */
     uint32_t credit_bytes;    /* 0: 8 MiB */
+    uint64_t history;         /* of the store, for the welcome */
 };
 VT_MUST_CHECK vt_err conns_open(const struct conns_options *options, struct conns **out_conns);
 void conns_close(struct conns *conns); /* NULL is allowed */
 
-/* A completion with bit 0 of its user data set. */
+/* A completion with bits 0 and 1 of its user data 1 and 0. It is only noted. */
 void conns_complete(struct conns *conns, uint64_t user_data, int32_t result, uint32_t flags);
 
 /* Frames that waited, deadlines, sends: after each round of completions. `now` is monotonic. */
 void conns_pump(struct conns *conns, struct vt_mono now);
+
+/* Whether a frame waits because the core said VT_AGAIN. */
+bool conns_waiting(const struct conns *conns);
 
 /* core's acked() for a waiter of a connection (waiter->kind WAITER_CONN). */
 void conns_acked(struct conns *conns, void *waiter, const struct core_ack *ack);

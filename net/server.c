@@ -243,10 +243,11 @@ open_faces(struct server *server)
         if (err != VT_OK)
             return err;
         struct conns_options options = {
-            .ring = io_uring_ring(server->io),
+            .io = server->io,
             .core = server->core,
             .tokens = server->tokens,
             .listen_fd = fd,
+            .history = server->info.history,
         };
 
         err = conns_open(&options, &server->conns);

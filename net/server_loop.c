@@ -6,7 +6,8 @@
 #include "venturi/assert.h"
 
 #define COMMIT_BYTES_GOAL (UINT32_C(256) << 10) /* a larger write gains nothing: docs/DESIGN.md */
-#define ROUND_NS          INT64_C(50000000)     /* deadlines are looked at so often at least */
+#define PUMP_ROUNDS_MAX   4
+#define ROUND_NS          INT64_C(50000000) /* deadlines are looked at so often at least */
 
 int64_t
 server_wall_us(void)
@@ -95,9 +96,16 @@ server_step(struct server *server, int64_t wait_ns)
     if (err != VT_OK)
         return err;
     server_calls_take(server);
-    if (server->conns != NULL)
-        conns_pump(server->conns, server_mono());
-    return commit_maybe(server);
+    /* A commit that is sent off makes room for the frames that waited for it: they need not wait
+     * for the next completion. */
+    for (uint32_t round = 0; err == VT_OK && round < PUMP_ROUNDS_MAX; round++) {
+        if (server->conns != NULL)
+            conns_pump(server->conns, server_mono());
+        err = commit_maybe(server);
+        if (server->conns == NULL || !conns_waiting(server->conns) || core_open_any(server->core))
+            break;
+    }
+    return err;
 }
 
 /* A clean stop: no new frames, answer what is in flight, seal nothing more than is under way, an

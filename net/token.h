@@ -1,9 +1,11 @@
 /*
- * token.h - who may do what. A token is "vt_ID_SECRET" (16 and 64 hex digits); the store keeps ID,
- * the SHA-256 of the secret, a scope and, for some, the one tenant that it is bound to, in
- * DIR/tokens (mode 0600), a line each:
+ * token.h - who may do what. A token is "vt_ID_SECRET" (16 and 64 lower-case hex digits); the store
+ * keeps ID, the SHA-256 of the secret's 64 digits, scopes and, for some, the one tenant that it is
+ * bound to, in DIR/tokens (mode 0600), a line each:
  *   ID SHA256HEX SCOPES TENANT|-
- * The first start makes the admin token and writes it to DIR/admin.token (mode 0600), once.
+ * SCOPES is one or more of ingest, read and admin with commas between; the tenant is the rest of
+ * the line. An empty line and one that begins with # are skipped. The first start makes the admin
+ * token and writes it to DIR/admin.token (mode 0600), once.
  *
  * Comparison takes the same time whatever differs, also for an unknown id.
  *

@@ -26,7 +26,10 @@
  * HELLO payload (no msgpack before authentication; fixed part, then token, then producer)
  *     0    2 version_max  greatest frame version the client speaks
  *     2    1 token_size   1 to 255
- *     3    1 producer_size 0: not a producer session; names are UTF-8 without '~' at the start
+ *     3    1 producer_size 0: not a producer session; names are UTF-8 without '~' at the start. The
+ *                         frames of one with '!' at the start are numbered like any session's, so
+ *                         that none counts twice, but its events get no ids from their numbers: one
+ *                         without an id is missing_id, as it is without a session
  *     4    4 features     bits; none is defined in version 1, unknown ones are ignored
  *     8    8 epoch        of the producer; the client raises it when it lost its spool
  *    16    . token, producer
