@@ -33,7 +33,6 @@ part_judge_time(const struct part *part, const struct batch *batch, uint32_t ind
 
 struct touch_context {
     struct part *part;
-    struct window_history history;
     vt_err err;
 };
 
@@ -41,10 +40,11 @@ static void
 window_touched(void *context, const struct cell_key *key)
 {
     struct touch_context *touch = context;
+    struct window_history history = part_history(touch->part);
 
     if (touch->err == VT_OK)
-        touch->err = window_state_touch(touch->part->windows, &touch->history, key,
-                                        touch->part->meta.arrival_us);
+        touch->err =
+            window_state_touch(touch->part->windows, &history, key, touch->part->meta.arrival_us);
 }
 
 static vt_err
@@ -53,21 +53,21 @@ cells_take(struct part *part, row_ref ref)
     uint32_t at;
     const struct row_chunk *chunk = epoch_row_chunk(part->epoch, ref, &at);
     const struct catalog_type *type = &part->catalog->types[ref >> 32];
-    int64_t value[CATALOG_FIELDS_MAX] = {0};
-    uint8_t present[CATALOG_FIELDS_MAX] = {0};
-    uint32_t code[CATALOG_FIELDS_MAX] = {0};
-    struct touch_context context = {.part = part, .history = part_history(part), .err = VT_OK};
+    /* Filled for the fields of the type only: clearing all would cost more than the rest. */
+    int64_t value[CATALOG_FIELDS_MAX];
+    uint8_t present[CATALOG_FIELDS_MAX];
+    uint32_t code[CATALOG_FIELDS_MAX];
+    struct touch_context context = {.part = part, .err = VT_OK};
     struct cell_touch touch = {
         .touched = window_touched, .context = &context, .generation = part->generation};
 
     VT_ASSERT(type->field_count <= CATALOG_FIELDS_MAX);
     for (uint32_t s = 0; s < type->field_count; s++) {
-        if (type->fields[s].kind == FIELD_STRING) {
-            code[s] = chunk->code[s][at];
-        } else {
-            value[s] = chunk->value[s][at];
-            present[s] = chunk->present[s][at];
-        }
+        bool decimal = type->fields[s].kind == FIELD_DECIMAL;
+
+        value[s] = decimal ? chunk->value[s][at] : 0;
+        present[s] = decimal ? chunk->present[s][at] : 0;
+        code[s] = decimal ? 0 : chunk->code[s][at];
     }
     struct cell_row row = {
         .tenant = chunk->tenant[at],
