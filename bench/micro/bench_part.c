@@ -1,7 +1,8 @@
 /*
- * bench_part - nanoseconds of CPU an event that a partition takes to judge, deduplicate, append and aggregate a
- * decoded batch of rows: new random ids, the same ids again, and sequence ids. One JSON line each. The
- * catalog is the smallest with two meters; a cut every million rows, unsealed epochs are kept.
+ * bench_part - nanoseconds of CPU an event that a partition takes to judge, deduplicate, append and
+ * aggregate a decoded batch of rows: new random ids, the same ids again, and sequence ids. One JSON
+ * line each. The catalog is the smallest with two meters; a cut every million rows, unsealed epochs
+ * are kept.
  */
 #include <inttypes.h>
 #include <stdio.h>
