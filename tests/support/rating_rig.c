@@ -13,7 +13,7 @@
 #define ROWS_MAX   64
 #define TEXT_BYTES 65536
 
-struct rig {
+struct rating_rig {
     struct zones *zones;
     struct catalog *catalog;
     struct rater *rater;
@@ -68,7 +68,7 @@ static const char head[] =
 /* clang-format on */
 
 static struct catalog *
-catalog_make(const struct rig_catalog *given, struct zones *zones)
+catalog_make(const struct rating_rig_catalog *given, struct zones *zones)
 {
     struct catalog_zones source = zones_source(zones);
     struct catalog *catalog = NULL;
@@ -88,10 +88,10 @@ catalog_make(const struct rig_catalog *given, struct zones *zones)
     return catalog;
 }
 
-struct rig *
-rig_open(const struct rig_catalog *catalog, const struct rater_options *options)
+struct rating_rig *
+rating_rig_open(const struct rating_rig_catalog *catalog, const struct rater_options *options)
 {
-    struct rig *rig = calloc(1, sizeof *rig);
+    struct rating_rig *rig = calloc(1, sizeof *rig);
     struct rater_options used = {.tenant = 0};
 
     need(rig == NULL ? VT_NOMEM : VT_OK, "memory");
@@ -106,7 +106,7 @@ rig_open(const struct rig_catalog *catalog, const struct rater_options *options)
 }
 
 void
-rig_close(struct rig *rig)
+rating_rig_close(struct rating_rig *rig)
 {
     rater_close(rig->rater);
     catalog_free(rig->catalog);
@@ -116,19 +116,19 @@ rig_close(struct rig *rig)
 }
 
 struct rater *
-rig_rater(struct rig *rig)
+rating_rig_rater(struct rating_rig *rig)
 {
     return rig->rater;
 }
 
 const struct catalog *
-rig_catalog_of(const struct rig *rig)
+rating_rig_catalog_of(const struct rating_rig *rig)
 {
     return rig->catalog;
 }
 
 void
-rig_block_rows(struct rig *rig, uint32_t count)
+rating_rig_block_rows(struct rating_rig *rig, uint32_t count)
 {
     VT_ASSERT(count > 0 && count <= ROWS_MAX);
     rig->block_rows = count;
@@ -136,7 +136,7 @@ rig_block_rows(struct rig *rig, uint32_t count)
 
 /* Each block has a dictionary of its own: codes of one mean nothing in another. */
 static void
-rig_flush(struct rig *rig)
+rating_rig_flush(struct rating_rig *rig)
 {
     struct row_block *block = &rig->block;
     struct vt_str *strings = NULL;
@@ -170,7 +170,7 @@ rig_flush(struct rig *rig)
 }
 
 void
-rig_row(struct rig *rig, const struct rig_row *row)
+rating_rig_row(struct rating_rig *rig, const struct rating_rig_row *row)
 {
     uint32_t at = rig->block.row_count++;
     char day[32];
@@ -197,11 +197,11 @@ rig_row(struct rig *rig, const struct rig_row *row)
     if (row->q != NULL)
         need(vt_decimal_parse(str(row->q), 2, &rig->q[at]), row->q);
     if (rig->block.row_count == rig->block_rows)
-        rig_flush(rig);
+        rating_rig_flush(rig);
 }
 
 static void
-put(struct rig *rig, const char *before, struct vt_str text)
+put(struct rating_rig *rig, const char *before, struct vt_str text)
 {
     uint32_t left = TEXT_BYTES - rig->text_size;
     int size =
@@ -212,7 +212,7 @@ put(struct rig *rig, const char *before, struct vt_str text)
 }
 
 static void
-put_number(struct rig *rig, const char *before, int64_t number)
+put_number(struct rating_rig *rig, const char *before, int64_t number)
 {
     char digits[32];
 
@@ -223,7 +223,7 @@ put_number(struct rig *rig, const char *before, int64_t number)
 static vt_err
 put_line(void *context, const struct rated_line *line)
 {
-    struct rig *rig = context;
+    struct rating_rig *rig = context;
 
     put(rig, "", line->charge);
     put(rig, " ", line->kind);
@@ -246,7 +246,7 @@ put_line(void *context, const struct rated_line *line)
 static vt_err
 put_unrated(void *context, const struct unrated_usage *usage)
 {
-    struct rig *rig = context;
+    struct rating_rig *rig = context;
 
     put(rig, "", usage->meter);
     put(rig, " ", usage->reason);
@@ -256,11 +256,11 @@ put_unrated(void *context, const struct unrated_usage *usage)
 }
 
 const char *
-rig_answer(struct rig *rig)
+rating_rig_answer(struct rating_rig *rig)
 {
     struct rating_sink sink = {put_line, put_unrated, rig};
 
-    rig_flush(rig);
+    rating_rig_flush(rig);
     rig->text_size = 0;
     rig->text[0] = '\0';
     need(rater_finish(rig->rater, &sink), "rater_finish");

@@ -6,7 +6,7 @@
  *   meters    sum (of q), count, max, min, last (of q), unique (of d), xsum (of q where d is x)
  *   tenant a, contract k, plan p, from 2024-01-01 UTC, all of them
  *
- * Life:   rig_open, rig_row*, rig_answer, rig_close. A failure ends the program.
+ * Life:   rating_rig_open, rating_rig_row*, rating_rig_answer, rating_rig_close. A failure ends the program.
  * Thread: one at a time.
  */
 #pragma once
@@ -15,10 +15,10 @@
 
 #include "engine/rating.h"
 
-struct rig;
+struct rating_rig;
 
 /* A JSON text with ' for ". */
-struct rig_catalog {
+struct rating_rig_catalog {
     const char *plans;     /* elements of "plans"; see RIG_PLAN */
     const char *contracts; /* elements of "contracts"; NULL: RIG_CONTRACT */
 };
@@ -34,7 +34,7 @@ struct rig_catalog {
     "{'key': 'k', 'tenant': 'a', 'plan': 'p', 'plan_version': 'latest', 'from': '" from "'}"
 #define RIG_CONTRACT RIG_CONTRACT_FROM("2024-01-01T00:00:00Z")
 
-struct rig_row {
+struct rating_rig_row {
     const char *time;   /* RFC 3339; or a day of January 2024 as "05" */
     const char *d;      /* NULL: "" */
     const char *q;      /* NULL: absent */
@@ -42,15 +42,16 @@ struct rig_row {
     const char *id;     /* NULL: numbered */
 };
 
-struct rig *rig_open(const struct rig_catalog *catalog, const struct rater_options *options);
-void rig_close(struct rig *rig);
-struct rater *rig_rater(struct rig *rig);
-const struct catalog *rig_catalog_of(const struct rig *rig);
+struct rating_rig *rating_rig_open(const struct rating_rig_catalog *catalog,
+                                   const struct rater_options *options);
+void rating_rig_close(struct rating_rig *rig);
+struct rater *rating_rig_rater(struct rating_rig *rig);
+const struct catalog *rating_rig_catalog_of(const struct rating_rig *rig);
 
 /* The next row; rows go to the rater in blocks of `block_rows` of the options, default 3. */
-void rig_row(struct rig *rig, const struct rig_row *row);
-void rig_block_rows(struct rig *rig, uint32_t count);
+void rating_rig_row(struct rating_rig *rig, const struct rating_rig_row *row);
+void rating_rig_block_rows(struct rating_rig *rig, uint32_t count);
 
 /* Ends the rows. A line is "CHARGE KIND [row] [{name:value,...}] quantity billable exact amount"
- * and a newline; unrated usage "METER REASON events". Lives until rig_close. */
-const char *rig_answer(struct rig *rig);
+ * and a newline; unrated usage "METER REASON events". Lives until rating_rig_close. */
+const char *rating_rig_answer(struct rating_rig *rig);

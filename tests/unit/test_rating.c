@@ -20,8 +20,8 @@
 
 struct line_case {
     const char *name;
-    struct rig_catalog catalog;
-    struct rig_row rows[USES_MAX];
+    struct rating_rig_catalog catalog;
+    struct rating_rig_row rows[USES_MAX];
     const char *want; /* lines */
 };
 
@@ -297,19 +297,19 @@ drop_unrated(const char *answer, char *out, size_t out_bytes)
 static void
 expect_case(const struct line_case *c, bool with_unrated)
 {
-    struct rig *rig = rig_open(&c->catalog, NULL);
+    struct rating_rig *rig = rating_rig_open(&c->catalog, NULL);
     char lines[4096];
 
     for (uint32_t i = 0; i < USES_MAX && c->rows[i].time != NULL; i++)
-        rig_row(rig, &c->rows[i]);
-    const char *answer = rig_answer(rig);
+        rating_rig_row(rig, &c->rows[i]);
+    const char *answer = rating_rig_answer(rig);
 
     if (with_unrated)
         (void)snprintf(lines, sizeof lines, "%s", answer);
     else
         drop_unrated(answer, lines, sizeof lines);
     cr_expect(strcmp(lines, c->want) == 0, "%s: want\n%sgot\n%s", c->name, c->want, lines);
-    rig_close(rig);
+    rating_rig_close(rig);
 }
 
 Test(rating, prices_by_every_model, .timeout = 20)
@@ -336,11 +336,11 @@ Test(rating, loses_no_usage_in_silence, .timeout = 20)
         expect_case(&unrated_cases[i], true);
 }
 
-static const struct rig_row mixed_rows[] = {
+static const struct rating_rig_row mixed_rows[] = {
     {"05", "x", "3", "s", NULL},   {"20", "y", "4.5", "s", NULL}, {"16", "x", "-2", NULL, NULL},
     {"17", NULL, NULL, "s", NULL}, {"31", "z", "100", "t", NULL}, {"05", "y", "7", "s", NULL},
     {"02", "x", "0.01", "u", NULL}};
-static const struct rig_catalog mixed = {
+static const struct rating_rig_catalog mixed = {
     RIG_CUT(SUM("'model': 'percentage', 'rate': '3', 'included': '9', 'split_by': "
                 "['d']") ", "
                          "{'key': 'l', 'meter': 'last', " UNIT("1") "}, {'key': 'u', "
@@ -361,23 +361,24 @@ static const struct rig_catalog mixed = {
 static void
 mixed_answer(uint32_t first, bool backwards, uint32_t block_rows, char *out, size_t out_bytes)
 {
-    struct rig *rig = rig_open(&mixed, NULL);
+    struct rating_rig *rig = rating_rig_open(&mixed, NULL);
     uint32_t count = VT_COUNT(mixed_rows);
 
-    rig_block_rows(rig, block_rows);
+    rating_rig_block_rows(rig, block_rows);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = (first + (backwards ? count - 1 - i : i)) % count;
-        struct rig_row row = mixed_rows[at];
+        struct rating_rig_row row = mixed_rows[at];
         char id[8];
 
         (void)snprintf(id, sizeof id, "i%u", at);
         row.id = id;
-        rig_block_rows(rig, 1 + (block_rows + i) % 5);
-        rig_row(rig, &row);
-        (void)rig_answer(rig); /* the id's text ends here; an answer may be asked at any time */
+        rating_rig_block_rows(rig, 1 + (block_rows + i) % 5);
+        rating_rig_row(rig, &row);
+        (void)rating_rig_answer(
+            rig); /* the id's text ends here; an answer may be asked at any time */
     }
-    (void)snprintf(out, out_bytes, "%s", rig_answer(rig));
-    rig_close(rig);
+    (void)snprintf(out, out_bytes, "%s", rating_rig_answer(rig));
+    rating_rig_close(rig);
 }
 
 Test(rating, does_not_depend_on_the_order_of_rows, .timeout = 20)
@@ -406,18 +407,18 @@ Test(rating, keeps_the_first_law, .timeout = 20)
 
         for (size_t n = 0; n < 2; n++) {
             char plans[2048];
-            struct rig_catalog catalog = {plans, n == 1 ? TWO_VERSIONS("continue") : NULL};
+            struct rating_rig_catalog catalog = {plans, n == 1 ? TWO_VERSIONS("continue") : NULL};
 
             (void)snprintf(plans, sizeof plans,
                            n == 0 ? RIG_V1("%s") : RIG_V1("%s") ", " RIG_V2("%s"), charges[i],
                            charges[i]);
-            struct rig *rig = rig_open(&catalog, NULL);
+            struct rating_rig *rig = rating_rig_open(&catalog, NULL);
 
             for (uint32_t r = 0; r < VT_COUNT(mixed_rows); r++)
-                rig_row(rig, &mixed_rows[r]);
+                rating_rig_row(rig, &mixed_rows[r]);
             char lines[4096];
 
-            drop_unrated(rig_answer(rig), lines, sizeof lines);
+            drop_unrated(rating_rig_answer(rig), lines, sizeof lines);
             for (char *at = lines; *at != '\0'; at = strchr(at, '\n') + 1) {
                 char *end = strchr(at, '\n');
                 char *dot = end - 3;
@@ -432,29 +433,29 @@ Test(rating, keeps_the_first_law, .timeout = 20)
 
                 cents[n] += *amount == '-' ? whole - part : whole + part;
             }
-            rig_close(rig);
+            rating_rig_close(rig);
         }
         cr_expect_eq(cents[0], cents[1], "%s: %ld, cut %ld", charges[i], cents[0], cents[1]);
     }
 }
 
-static const struct rig_row spread[] = {{"2024-01-05T00:00:00Z", NULL, "1", NULL, NULL},
-                                        {"2024-03-05T00:00:00Z", NULL, "3", NULL, NULL},
-                                        {"2024-04-05T00:00:00Z", NULL, "4", NULL, NULL}};
+static const struct rating_rig_row spread[] = {{"2024-01-05T00:00:00Z", NULL, "1", NULL, NULL},
+                                               {"2024-03-05T00:00:00Z", NULL, "3", NULL, NULL},
+                                               {"2024-04-05T00:00:00Z", NULL, "4", NULL, NULL}};
 
 static void
 expect_periods(const struct rater_options *options, const char *want)
 {
-    static const struct rig_catalog catalog = {RIG_V1(SUM(UNIT("1")) ", " FIXED("'price': '9'")),
-                                               NULL};
-    struct rig *rig = rig_open(&catalog, options);
+    static const struct rating_rig_catalog catalog = {
+        RIG_V1(SUM(UNIT("1")) ", " FIXED("'price': '9'")), NULL};
+    struct rating_rig *rig = rating_rig_open(&catalog, options);
     char lines[4096];
 
     for (uint32_t i = 0; i < VT_COUNT(spread); i++)
-        rig_row(rig, &spread[i]);
-    drop_unrated(rig_answer(rig), lines, sizeof lines);
+        rating_rig_row(rig, &spread[i]);
+    drop_unrated(rating_rig_answer(rig), lines, sizeof lines);
     cr_expect_str_eq(lines, want);
-    rig_close(rig);
+    rating_rig_close(rig);
 }
 
 Test(rating, shows_periods_with_usage_or_the_one_asked_for, .timeout = 20)
@@ -496,18 +497,18 @@ static const struct needs_case {
 Test(rating, asks_for_ids_only_where_their_order_counts, .timeout = 20)
 {
     for (size_t i = 0; i < VT_COUNT(needs_cases); i++) {
-        struct rig_catalog catalog = {needs_cases[i].plans, NULL};
-        struct rig *rig = rig_open(&catalog, NULL);
+        struct rating_rig_catalog catalog = {needs_cases[i].plans, NULL};
+        struct rating_rig *rig = rating_rig_open(&catalog, NULL);
 
-        cr_expect_eq(rater_needs_ids(rig_rater(rig)), needs_cases[i].want, "%s",
+        cr_expect_eq(rater_needs_ids(rating_rig_rater(rig)), needs_cases[i].want, "%s",
                      needs_cases[i].name);
-        rig_close(rig);
+        rating_rig_close(rig);
     }
 }
 
 /* One row with a column q of some kind and scale, under a catalog that declares it at scale 2. */
 static vt_err
-add_column(struct rig *rig, const struct row_column *column)
+add_column(struct rating_rig *rig, const struct row_column *column)
 {
     static const uint64_t position = 77;
     static const int64_t time_us = INT64_C(1704844800000000); /* 2024-01-10 */
@@ -526,18 +527,18 @@ add_column(struct rig *rig, const struct row_column *column)
                               .dict_id = 1};
 
     vt_err_clear();
-    return rater_add(rig_rater(rig), &block);
+    return rater_add(rating_rig_rater(rig), &block);
 }
 
 Test(rating, reads_columns_at_the_scale_of_its_catalog, .timeout = 20)
 {
-    static const struct rig_catalog catalog = {RIG_V1(SUM(UNIT("1"))), NULL};
+    static const struct rating_rig_catalog catalog = {RIG_V1(SUM(UNIT("1"))), NULL};
     static const uint32_t code = 0;
     int64_t value = 1500; /* 1.500 */
     struct row_column column = {
         .name = VT_STR("q"), .kind = FIELD_DECIMAL, .scale = 3, .value = &value};
     struct row_column text = {.name = VT_STR("q"), .kind = FIELD_STRING, .code = &code};
-    struct rig *rig = rig_open(&catalog, NULL);
+    struct rating_rig *rig = rating_rig_open(&catalog, NULL);
     char lines[4096];
 
     cr_expect_eq(add_column(rig, &column), VT_OK);
@@ -545,18 +546,18 @@ Test(rating, reads_columns_at_the_scale_of_its_catalog, .timeout = 20)
     cr_expect_eq(add_column(rig, &column), VT_INVALID);
     cr_expect(strstr(vt_err_last(), "position 77: field q") != NULL, "%s", vt_err_last());
     cr_expect_eq(add_column(rig, &text), VT_INVALID);
-    drop_unrated(rig_answer(rig), lines, sizeof lines);
+    drop_unrated(rating_rig_answer(rig), lines, sizeof lines);
     cr_expect_str_eq(lines, "c usage 1.5 1.5 1.5 1.50\n");
-    rig_close(rig);
+    rating_rig_close(rig);
 }
 
 Test(rating, passes_over_types_that_its_catalog_does_not_have, .timeout = 20)
 {
-    static const struct rig_catalog catalog = {RIG_V1(SUM(UNIT("1"))), NULL};
+    static const struct rating_rig_catalog catalog = {RIG_V1(SUM(UNIT("1"))), NULL};
     struct row_block block = {.tenant = VT_STR("a"), .type = VT_STR("other"), .row_count = 1};
-    struct rig *rig = rig_open(&catalog, NULL);
+    struct rating_rig *rig = rating_rig_open(&catalog, NULL);
 
-    cr_expect_eq(rater_add(rig_rater(rig), &block), VT_OK);
-    cr_expect_str_eq(rig_answer(rig), "");
-    rig_close(rig);
+    cr_expect_eq(rater_add(rating_rig_rater(rig), &block), VT_OK);
+    cr_expect_str_eq(rating_rig_answer(rig), "");
+    rating_rig_close(rig);
 }
