@@ -6,7 +6,8 @@
  *   meters    sum (of q), count, max, min, last (of q), unique (of d), xsum (of q where d is x)
  *   tenant a, contract k, plan p, from 2024-01-01 UTC, all of them
  *
- * Life:   rating_rig_open, rating_rig_row*, rating_rig_answer, rating_rig_close. A failure ends the program.
+ * Life:   rating_rig_open, rating_rig_row*, rating_rig_answer, rating_rig_close. A failure ends the
+ *         program.
  * Thread: one at a time.
  */
 #pragma once
