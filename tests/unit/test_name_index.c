@@ -26,7 +26,7 @@ Test(name_index, is_a_map_of_names, .timeout = 20)
     cr_expect_eq(name_index_find(&index, VT_STR("x")), NAME_INDEX_NONE);
     for (uint32_t i = 0; i < NAMES; i++) {
         /* Number 0 is the empty name. */
-        (void)snprintf(names[i], sizeof names[i], i == 0 ? "" : "%x", i * 7);
+        (void)snprintf(names[i], sizeof names[i], "%.0x", i * 7);
         model[i] = NAME_INDEX_NONE;
     }
     for (uint32_t step = 0; step < STEPS; step++) {
