@@ -1,0 +1,96 @@
+/* http_metrics.c - counters as Prometheus reads them (text format 0.0.4). Few and of a fixed number:
+ * no tenant, no path. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "http_internal.h"
+#include "venturi/assert.h"
+
+#define LINE_BYTES 512
+
+struct metric {
+    const char *name;
+    const char *type;
+    const char *help;
+    uint64_t value;
+};
+
+static vt_err
+metric_put(struct spool *spool, const struct metric *metric)
+{
+    char text[LINE_BYTES];
+    int size =
+        snprintf(text, sizeof text, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", metric->name,
+                 metric->help, metric->name, metric->type, metric->name, metric->value);
+
+    VT_ASSERT(size > 0 && size < LINE_BYTES);
+    return spool_add(spool, text, (uint64_t)size);
+}
+
+static vt_err
+answers_put(struct http_request *request)
+{
+    static const char head[] =
+        "# HELP venturi_http_answers_total HTTP answers by status; code 0 is any other.\n"
+        "# TYPE venturi_http_answers_total counter\n";
+    char text[LINE_BYTES];
+    vt_err err = spool_add(&request->spool, head, sizeof head - 1);
+
+    for (uint32_t i = 0; err == VT_OK && i < HTTP_STATUSES_MAX; i++) {
+        uint64_t count = atomic_load(&request->http->answers[i]);
+
+        if (i > 0 && http_status_at(i) == 0 && http_status_at(i - 1) == 0)
+            break;
+        int size = snprintf(text, sizeof text,
+                            "venturi_http_answers_total{code=\"%" PRIu32 "\"} %" PRIu64 "\n",
+                            http_status_at(i), count);
+
+        VT_ASSERT(size > 0 && size < LINE_BYTES);
+        err = spool_add(&request->spool, text, (uint64_t)size);
+    }
+    return err;
+}
+
+vt_err
+handle_metrics(struct http_request *request)
+{
+    struct call call = {.kind = CALL_STATS};
+    struct timespec now;
+    vt_err err = request_call(request, &call);
+
+    if (err != VT_OK)
+        return err;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t up_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - request->http->started.ns;
+    const struct core_stats *stats = &call.stats;
+    const struct metric metrics[] = {
+        /* clang-format off */
+        {"venturi_events_total", "counter", "Events taken since the start.", stats->events},
+        {"venturi_frame_bytes_total", "counter", "Bytes of frames taken since the start.", stats->bytes},
+        {"venturi_frames_total", "counter", "Frames taken since the start.", stats->frames},
+        {"venturi_frames_refused_total", "counter", "Frames refused at the door.", stats->frames_refused},
+        {"venturi_commits_total", "counter", "Commits made since the start.", stats->commits},
+        {"venturi_commit_durable", "gauge", "Number of the last durable commit.", stats->commits_durable},
+        {"venturi_log_position", "gauge", "Position of the last event.", stats->position},
+        {"venturi_cuts_total", "counter", "Cuts made since the start.", stats->cuts},
+        {"venturi_cuts_waiting", "gauge", "Cuts that are not sealed yet.", stats->cuts_waiting},
+        {"venturi_dedup_ids", "gauge", "Remembered ids.", stats->dedup_ids},
+        {"venturi_dedup_ids_max", "gauge", "Ids that the budget holds.", stats->dedup_ids_max},
+        {"venturi_http_connections", "gauge", "Open HTTP connections.", atomic_load(&request->http->connections)},
+        {"venturi_http_body_bytes", "gauge", "Memory held by request bodies.", atomic_load(&request->http->body_bytes)},
+        {"venturi_uptime_seconds", "gauge", "Seconds since the start.", (uint64_t)up_ns / 1000000000},
+        /* clang-format on */
+    };
+    static const char build[] = "# HELP venturi_build_info The version that runs.\n"
+                                "# TYPE venturi_build_info gauge\n"
+                                "venturi_build_info{version=\"" VENTURI_VERSION "\"} 1\n";
+
+    request_position(request, stats->position);
+    request->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    for (size_t i = 0; err == VT_OK && i < VT_COUNT(metrics); i++)
+        err = metric_put(&request->spool, &metrics[i]);
+    if (err == VT_OK)
+        err = answers_put(request);
+    return err == VT_OK ? spool_add(&request->spool, build, sizeof build - 1) : err;
+}
