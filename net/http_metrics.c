@@ -1,5 +1,5 @@
-/* http_metrics.c - counters as Prometheus reads them (text format 0.0.4). Few and of a fixed number:
- * no tenant, no path. */
+/* http_metrics.c - counters as Prometheus reads them (text format 0.0.4). Few and of a fixed
+ * number: no tenant, no path. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -65,22 +65,26 @@ handle_metrics(struct http_request *request)
     int64_t up_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - request->http->started.ns;
     const struct core_stats *stats = &call.stats;
     const struct metric metrics[] = {
-        /* clang-format off */
         {"venturi_events_total", "counter", "Events taken since the start.", stats->events},
-        {"venturi_frame_bytes_total", "counter", "Bytes of frames taken since the start.", stats->bytes},
+        {"venturi_frame_bytes_total", "counter", "Bytes of frames taken since the start.",
+         stats->bytes},
         {"venturi_frames_total", "counter", "Frames taken since the start.", stats->frames},
-        {"venturi_frames_refused_total", "counter", "Frames refused at the door.", stats->frames_refused},
+        {"venturi_frames_refused_total", "counter", "Frames refused at the door.",
+         stats->frames_refused},
         {"venturi_commits_total", "counter", "Commits made since the start.", stats->commits},
-        {"venturi_commit_durable", "gauge", "Number of the last durable commit.", stats->commits_durable},
+        {"venturi_commit_durable", "gauge", "Number of the last durable commit.",
+         stats->commits_durable},
         {"venturi_log_position", "gauge", "Position of the last event.", stats->position},
         {"venturi_cuts_total", "counter", "Cuts made since the start.", stats->cuts},
         {"venturi_cuts_waiting", "gauge", "Cuts that are not sealed yet.", stats->cuts_waiting},
         {"venturi_dedup_ids", "gauge", "Remembered ids.", stats->dedup_ids},
         {"venturi_dedup_ids_max", "gauge", "Ids that the budget holds.", stats->dedup_ids_max},
-        {"venturi_http_connections", "gauge", "Open HTTP connections.", atomic_load(&request->http->connections)},
-        {"venturi_http_body_bytes", "gauge", "Memory held by request bodies.", atomic_load(&request->http->body_bytes)},
-        {"venturi_uptime_seconds", "gauge", "Seconds since the start.", (uint64_t)up_ns / 1000000000},
-        /* clang-format on */
+        {"venturi_http_connections", "gauge", "Open HTTP connections.",
+         atomic_load(&request->http->connections)},
+        {"venturi_http_body_bytes", "gauge", "Memory held by request bodies.",
+         atomic_load(&request->http->body_bytes)},
+        {"venturi_uptime_seconds", "gauge", "Seconds since the start.",
+         (uint64_t)up_ns / 1000000000},
     };
     static const char build[] = "# HELP venturi_build_info The version that runs.\n"
                                 "# TYPE venturi_build_info gauge\n"
