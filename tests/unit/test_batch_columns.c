@@ -336,3 +336,131 @@ Test(batch_columns, mean_what_the_same_events_as_rows_mean, .timeout = 120)
     for (uint32_t r = VT_REASON_NONE; r <= VT_REASON_VALUE_OUT_OF_RANGE; r++)
         cr_expect(reasons[r] > 0, "no event was %s", vt_reason_name((uint8_t)r));
 }
+
+/* A good frame of one event, in its parts; a case replaces one of them. */
+enum part { HEAD, TYPE, TENANT, ID, SOURCE, TIME, FIELDS, TAIL, PARTS };
+
+#define B(literal)                     \
+    {                                  \
+        (literal), sizeof(literal) - 1 \
+    }
+#define ZEROS_8 "\0\0\0\0\0\0\0\0"
+
+static const struct vt_str good_parts[PARTS] = {
+    [HEAD] = B("\x96"),
+    [TYPE] = B("\xa4ping"),
+    [TENANT] = B("\x92\x91\xa4"
+                 "acme\xc4\x00"),
+    [ID] = B("\x92\x01\xc4\x10" ZEROS_8 ZEROS_8),
+    [SOURCE] = B("\xc0"),
+    [TIME] = B("\xc4\x08" ZEROS_8),
+    [FIELDS] = B("\x80"),
+    [TAIL] = {"", 0},
+};
+
+static const struct frame_case {
+    const char *name;
+    enum part part;
+    struct vt_str bytes;
+    const char *message; /* NULL: the frame is good */
+} frame_cases[] = {
+    /* clang-format off */
+    { "good", HEAD, B("\x96"), NULL },
+    { "a trace that is nil", TAIL, B(""), NULL },
+    { "a map", HEAD, B("\x83"), "columns: byte 0: no array" },
+    { "five columns", HEAD, B("\x95"), "columns: byte 1: no array of 6 or 7" },
+    { "eight columns", HEAD, B("\x98"), "columns: byte 1: no array of 6 or 7" },
+    { "trace missing", HEAD, B("\x97"), "columns: byte 47: cut short" },
+    { "bytes behind", TAIL, B("\xc0"), "columns: byte 47: more bytes than the columns" },
+    { "type a number", TYPE, B("\x07"), "columns: byte 1: no string" },
+    { "tenant nil", TENANT, B("\xc0"), "columns: byte 6: no array" },
+    { "tenant without codes", TENANT, B("\x91\x91\xa1" "a"), "columns: byte 6: no array of two" },
+    { "no tenant", TENANT, B("\x92\x90\xc4\x00"),
+      "columns: byte 8: string column without a string" },
+    { "tenant a number", TENANT, B("\x92\x91\x07\xc4\x00"), "columns: byte 8: no string" },
+    { "code too great", TENANT, B("\x92\x91\xa1" "a\xc4\x01\x01"),
+      "columns: byte 10: string column: a code beyond its strings" },
+    { "two codes", TENANT, B("\x92\x91\xa1" "a\xc4\x02\x00\x00"),
+      "columns: byte 10: string column: not one code an event" },
+    { "codes as text", TENANT, B("\x92\x91\xa1" "a\xa1\x00"), "columns: byte 10: no bin" },
+    { "4 G strings", TENANT, B("\x92\xdd\xff\xff\xff\xff"),
+      "columns: byte 7: more elements than bytes" },
+    { "no session", ID, B("\xc0"),
+      "columns: byte 15: events without ids need a producer's session" },
+    { "id form 2", ID, B("\x92\x02\xc4\x00"), "columns: byte 15: ids: of no known form" },
+    { "id form alone", ID, B("\x91\x01"), "columns: byte 15: ids: of no known form" },
+    { "id array empty", ID, B("\x90"), "columns: byte 15: ids: of no known form" },
+    { "15 bytes of UUID", ID, B("\x92\x01\xc4\x0f" ZEROS_8 "1234567"),
+      "columns: byte 17: ids: not 16 bytes an event" },
+    { "text ids", ID, B("\x93\x00\xc4\x02\x01\x00\xc4\x01" "i"), NULL },
+    { "text shorter", ID, B("\x93\x00\xc4\x02\x02\x00\xc4\x01" "i"),
+      "columns: byte 24: ids: their lengths are not those of the text" },
+    { "text longer", ID, B("\x93\x00\xc4\x02\x01\x00\xc4\x02" "ij"),
+      "columns: byte 25: ids: their lengths are not those of the text" },
+    { "half a length", ID, B("\x93\x00\xc4\x01\x01\xc4\x01" "i"),
+      "columns: byte 17: ids: not one length an event" },
+    { "source a string", SOURCE, B("\xa1s"), "columns: byte 35: no array" },
+    { "time an integer", TIME, B("\x00"), "columns: byte 36: no bin" },
+    { "time of 7 bytes", TIME, B("\xc4\x07" "1234567"),
+      "columns: byte 36: time: not 8 bytes an event" },
+    { "fields an array", FIELDS, B("\x90"), "columns: byte 46: no map" },
+    { "257 fields", FIELDS, B("\xde\x01\x01"), "columns: byte 46: more elements than bytes" },
+    { "name a number", FIELDS, B("\x81\x01\x01"), "columns: byte 47: no string" },
+    { "field a number", FIELDS, B("\x81\xa1" "a\x01"), "columns: byte 49: no array" },
+    { "field of nils", FIELDS, B("\x81\xa1" "a\x92\xc0\xc0"),
+      "columns: byte 49: neither a string column nor a decimal column" },
+    { "field of four", FIELDS, B("\x81\xa1" "a\x94\x00\xc0\xc0\xc0"),
+      "columns: byte 49: neither a string column nor a decimal column" },
+    { "field twice", FIELDS,
+      B("\x82\xa1" "a\x92\x00\xc4\x08" ZEROS_8 "\xa1" "a\x92\x00\xc4\x08" ZEROS_8),
+      "columns: byte 61: a field stands twice" },
+    { "scale 19", FIELDS, B("\x81\xa1" "a\x92\x13\xc4\x08" ZEROS_8),
+      "columns: byte 50: decimal column: the scale is not 0 to 18" },
+    { "scale -1", FIELDS, B("\x81\xa1" "a\x92\xff\xc4\x08" ZEROS_8),
+      "columns: byte 50: decimal column: the scale is not 0 to 18" },
+    { "9 bytes of number", FIELDS, B("\x81\xa1" "a\x92\x00\xc4\x09" ZEROS_8 "1"),
+      "columns: byte 51: decimal column: not 8 bytes an event" },
+    { "two bytes of bits", FIELDS, B("\x81\xa1" "a\x93\x00\xc4\x08" ZEROS_8 "\xc4\x02\x01\x00"),
+      "columns: byte 61: decimal column: not a bit an event" },
+    { "a bit too many", FIELDS, B("\x81\xa1" "a\x93\x00\xc4\x08" ZEROS_8 "\xc4\x01\x03"),
+      "columns: byte 61: decimal column: a bit beyond the last event" },
+    { "one bit", FIELDS, B("\x81\xa1" "a\x93\x00\xc4\x08" ZEROS_8 "\xc4\x01\x01"), NULL },
+    /* clang-format on */
+};
+
+Test(batch_columns, a_frame_that_is_not_of_the_format_is_refused, .timeout = 5)
+{
+    struct batch_options options = {
+        .catalog = hand_catalog(), .key = {1, 2}, .partition_count = 16};
+
+    for (size_t i = 0; i < VT_COUNT(frame_cases); i++) {
+        const struct frame_case *c = &frame_cases[i];
+        struct arena arena;
+        struct batch *batch;
+        uint8_t *payload = malloc(256);
+        uint64_t size = 0;
+
+        cr_assert_not_null(payload);
+        for (uint32_t part = 0; part < PARTS; part++) {
+            struct vt_str bytes = part == c->part ? c->bytes : good_parts[part];
+
+            memcpy(payload + size, bytes.data, bytes.size);
+            size += bytes.size;
+        }
+        payload = realloc(payload, size); /* so that a sanitizer sees a read beyond it */
+        arena_init(&arena, 4096);
+        vt_err_clear();
+        vt_err err =
+            batch_decode(&arena, &options,
+                         &(struct batch_frame){VT_FRAME_BATCH_COLUMNS, 1, {payload, size}}, &batch);
+
+        cr_expect_eq(err, c->message == NULL ? VT_OK : VT_BAD_FORMAT, "%s: %s", c->name,
+                     vt_err_name(err));
+        cr_expect_str_eq(vt_err_last(), c->message == NULL ? "" : c->message, "%s: %s", c->name,
+                         vt_err_last());
+        if (err == VT_OK)
+            cr_expect_eq(batch->reason[0], VT_REASON_NONE, "%s", c->name);
+        arena_deinit(&arena);
+        free(payload);
+    }
+}
