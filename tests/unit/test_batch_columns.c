@@ -464,3 +464,46 @@ Test(batch_columns, a_frame_that_is_not_of_the_format_is_refused, .timeout = 5)
         free(payload);
     }
 }
+
+/* What stands in the place of a number that an event does not have is no one's business. */
+Test(batch_columns, an_absent_number_reads_as_zero, .timeout = 5)
+{
+    static const int64_t costs[3] = {5, INT64_MAX, 7};
+    static const int64_t tokens[3] = {1, 2, 3};
+    static const uint8_t present[3] = {1, 0, 1};
+    static const int64_t times[3] = {1, 2, 3};
+    static const uint8_t ids[48] = {1};
+    static const struct vt_str acme = B("acme");
+    const struct column_field fields[2] = {
+        {.name = B("cost"), .decimal = true, .scale = 0, .mantissas = costs, .present = present},
+        {.name = B("tokens"), .decimal = true, .scale = 0, .mantissas = tokens},
+    };
+    const struct column_frame frame = {.event_count = 3,
+                                       .type = B("call"),
+                                       .tenants = {1, &acme, NULL},
+                                       .ids = COLUMN_IDS_UUID,
+                                       .id_data = ids,
+                                       .times_us = times,
+                                       .field_count = 2,
+                                       .fields = fields};
+    struct batch_options options = {
+        .catalog = hand_catalog(), .key = {1, 2}, .partition_count = 16};
+    uint8_t *payload = malloc(column_frame_bytes(&frame));
+    struct arena arena;
+    struct batch *batch;
+
+    cr_assert_not_null(payload);
+    uint64_t size = column_frame_encode(&frame, payload);
+
+    arena_init(&arena, 4096);
+    must(batch_decode(&arena, &options,
+                      &(struct batch_frame){VT_FRAME_BATCH_COLUMNS, 3, {payload, size}}, &batch));
+    cr_expect_eq(batch->decimal_value[3][0], 5000000);
+    cr_expect_eq(batch->decimal_value[3][1], 0);
+    cr_expect_eq(batch->decimal_value[3][2], 7000000);
+    cr_expect_eq(batch->decimal_present[3][1], 0);
+    for (uint32_t i = 0; i < 3; i++)
+        cr_expect_eq(batch->reason[i], VT_REASON_NONE, "event %u", i);
+    arena_deinit(&arena);
+    free(payload);
+}
