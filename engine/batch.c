@@ -73,11 +73,11 @@ batch_tenant_find(struct batch_reader *reader, uint32_t code)
     struct tenant_memo *memo = &reader->memos[code % TENANT_MEMOS];
 
     VT_ASSERT(code < reader->strings.count);
-    if (memo->code != code) {
+    if (memo->code != code + 1) {
         const struct batch_options *options = reader->options;
         struct vt_str name = reader->strings.strings[code];
 
-        memo->code = code;
+        memo->code = code + 1;
         memo->tenant = catalog_find_tenant(options->catalog, name);
         memo->partition = batch_partition(&options->key, options->partition_count, name);
     }
@@ -283,8 +283,6 @@ batch_decode(struct arena *arena, const struct batch_options *options,
     reader->arena = arena;
     reader->options = kept;
     reader->cursor = msgpack_cursor_of(frame->payload);
-    for (uint32_t i = 0; i < TENANT_MEMOS; i++)
-        reader->memos[i].code = UINT32_MAX;
     err = batch_make(reader, frame);
     if (err == VT_OK)
         err = string_table_init(&reader->strings, arena, options->key.k0 ^ options->key.k1, 64);

@@ -13,11 +13,11 @@
 
 /* What is known of a tenant's name in this batch: a small direct-mapped cache by its code. */
 struct tenant_memo {
-    uint32_t code; /* UINT32_MAX: free */
+    uint32_t code; /* plus 1; 0: free */
     uint32_t tenant;
     uint32_t partition;
 };
-#define TENANT_MEMOS 256
+#define TENANT_MEMOS 1024
 
 /* One field or one of the other keys of an event of rows. */
 struct row_entry {

@@ -12,36 +12,32 @@ is_hyphen_place(uint32_t i)
     return i == 8 || i == 13 || i == 18 || i == 23;
 }
 
-/* The value of a lower-case hexadecimal digit, 0xFF for any other character. */
-static uint8_t
-nibble_of(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return (uint8_t)(c - '0');
-    if (c >= 'a' && c <= 'f')
-        return (uint8_t)(c - 'a' + 10);
-    return 0xFF;
-}
+/* A lower-case hexadecimal digit's value plus 1; 0 for every other character. A table, for whether a
+ * digit is a letter cannot be predicted: with branches this took a quarter of decoding a row. */
+static const uint8_t nibbles[256] = {
+    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 bool
 row_id_uuid_parse(struct vt_bytes text, uint8_t out_uuid[16])
 {
+    static const uint8_t places[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
     uint8_t uuid[16];
-    uint32_t at = 0;
+    bool good = true;
 
-    if (text.size != UUID_TEXT_BYTES)
+    if (text.size != UUID_TEXT_BYTES || text.data[8] != '-' || text.data[13] != '-' ||
+        text.data[18] != '-' || text.data[23] != '-')
         return false;
     for (uint32_t i = 0; i < sizeof uuid; i++) {
-        if (is_hyphen_place(at) && text.data[at++] != '-')
-            return false;
-        uint8_t high = nibble_of(text.data[at]);
-        uint8_t low = nibble_of(text.data[at + 1]);
+        uint32_t high = nibbles[text.data[places[i]]];
+        uint32_t low = nibbles[text.data[places[i] + 1]];
 
-        if ((high | low) > 0x0F)
-            return false;
-        uuid[i] = (uint8_t)(high << 4 | low);
-        at += 2;
+        good &= (high != 0) & (low != 0);
+        uuid[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
+    if (!good)
+        return false;
     memcpy(out_uuid, uuid, sizeof uuid);
     return true;
 }
