@@ -12,8 +12,8 @@ is_hyphen_place(uint32_t i)
     return i == 8 || i == 13 || i == 18 || i == 23;
 }
 
-/* A lower-case hexadecimal digit's value plus 1; 0 for every other character. A table, for whether a
- * digit is a letter cannot be predicted: with branches this took a quarter of decoding a row. */
+/* A lower-case hexadecimal digit's value plus 1; 0 for every other character. A table, for whether
+ * a digit is a letter cannot be predicted: with branches this took a quarter of decoding a row. */
 static const uint8_t nibbles[256] = {
     ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
     ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
