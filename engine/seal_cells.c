@@ -105,7 +105,8 @@ vt_err
 seal_cells(struct seal *seal)
 {
     struct cell_seal state = {.seal = seal};
-    vt_err err = int_columns_init(&state.columns, SEAL_CELL_DIM + CELL_DIMS_MAX);
+    vt_err err =
+        int_columns_init(&state.columns, SEAL_CELL_DIM + seal_dims_max(seal->epoch->catalog));
 
     if (err == VT_OK)
         err = int_columns_init(&state.sets, 1);

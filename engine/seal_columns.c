@@ -91,6 +91,26 @@ seal_put_columns(struct seal *seal, uint16_t kind, uint32_t block,
     return err;
 }
 
+uint32_t
+seal_dims_max(const struct catalog *catalog)
+{
+    uint32_t most = 0;
+
+    for (uint32_t m = 0; m < catalog->meter_count; m++)
+        most = catalog->meters[m].dim_count > most ? catalog->meters[m].dim_count : most;
+    return most;
+}
+
+uint32_t
+seal_groups_max(const struct catalog *catalog)
+{
+    uint32_t most = 0;
+
+    for (uint32_t m = 0; m < catalog->meter_count; m++)
+        most = catalog->meters[m].group_count > most ? catalog->meters[m].group_count : most;
+    return most;
+}
+
 vt_err
 seal_put_bytes(struct seal *seal, struct chunk_key key, struct vt_bytes bytes)
 {

@@ -72,6 +72,9 @@ VT_MUST_CHECK vt_err seal_put(struct seal *seal, struct chunk_key key, const int
                               uint32_t count);
 VT_MUST_CHECK vt_err seal_put_columns(struct seal *seal, uint16_t kind, uint32_t block,
                                       const struct int_columns *columns);
+/* Most dims of any meter's cells, and most groups: as many columns are written and read. */
+uint32_t seal_dims_max(const struct catalog *catalog);
+uint32_t seal_groups_max(const struct catalog *catalog);
 VT_MUST_CHECK vt_err seal_put_bytes(struct seal *seal, struct chunk_key key, struct vt_bytes bytes);
 
 /* seal_rows.c: SEAL_ROWS, _BLOCKS, _GROUPS, _CONTENT, _EXTRA; gathers the identities. */

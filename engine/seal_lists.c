@@ -168,19 +168,24 @@ static vt_err
 seal_feed(struct seal *seal)
 {
     struct int_columns columns = {0};
-    vt_err err = int_columns_init(&columns, SEAL_FEED_GROUP + CELL_DIMS_MAX);
+    const struct catalog *catalog = seal->epoch->catalog;
+    uint32_t count = seal->mark->feed_count;
+    vt_err err = int_columns_init(&columns, SEAL_FEED_GROUP + seal_groups_max(catalog));
 
-    for (uint32_t i = 0; err == VT_OK && i < seal->mark->feed_count; i++) {
+    for (uint32_t i = 0; err == VT_OK && i < count; i++) {
         const struct feed_entry *entry = epoch_feed_at(seal->epoch, i);
 
         err = int_columns_add(&columns);
-        if (err == VT_OK)
-            feed_set(&columns, i, entry, seal->epoch->catalog->meters[entry->meter].group_count);
+        if (err != VT_OK)
+            break;
+        feed_set(&columns, columns.row_count - 1, entry, catalog->meters[entry->meter].group_count);
+        if (columns.row_count < SEAL_FEED_BLOCK && i + 1 < count)
+            continue;
+        err = seal_put_columns(seal, SEAL_FEED, i / SEAL_FEED_BLOCK, &columns);
+        columns.row_count = 0;
     }
-    if (err == VT_OK)
-        err = seal_put_columns(seal, SEAL_FEED, 0, &columns);
     int_columns_deinit(&columns);
-    seal->meta.feed = le32_put(seal->mark->feed_count);
+    seal->meta.feed = le32_put(count);
     return err;
 }
 

@@ -22,8 +22,9 @@ struct cell_scan {
     const struct sealed *sealed;
     const struct sealed_directory *directory;
     const struct cell_filter *filter;
-    int64_t meter;  /* -1: all */
-    int64_t tenant; /* -1: all */
+    int64_t meter;      /* -1: all */
+    int64_t tenant;     /* -1: all */
+    uint32_t dim_count; /* columns of dims that are there */
     struct arena arena;
     vt_err (*each)(void *context, const struct sealed_cell *cell, const struct cell_value *value);
     void *context;
@@ -70,7 +71,7 @@ block_load(struct cell_scan *scan, uint32_t index, struct cell_block *block)
     vt_err err = VT_OK;
 
     block->count = left < SEAL_CELL_BLOCK ? (uint32_t)left : SEAL_CELL_BLOCK;
-    for (uint32_t c = 0; err == VT_OK && c < CELL_COLUMNS; c++) {
+    for (uint32_t c = 0; err == VT_OK && c < SEAL_CELL_DIM + scan->dim_count; c++) {
         block->columns[c] = NULL;
         if (c > SEAL_CELL_SET_SIZE && c < SEAL_CELL_DIM)
             continue;
@@ -219,6 +220,7 @@ sealed_each_cell(const struct sealed *sealed, const struct cell_filter *filter,
         .filter = filter,
         .meter = -1,
         .tenant = -1,
+        .dim_count = seal_dims_max(sealed->catalog),
         .each = each,
         .context = context,
     };

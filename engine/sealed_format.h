@@ -31,7 +31,8 @@
  *                          2 arrival 3 reason 4 tenant bytes
  *                          5 raw bytes 6 first bytes 7 bytes
  * SEAL_SETTLES      0      0 position 1 at 2 kind          0
- * SEAL_FEED         0      enum seal_feed_column           0       feed entries in their order
+ * SEAL_FEED         0      enum seal_feed_column           b       feed entries in their order,
+ *                                                                  SEAL_FEED_BLOCK a block
  *
  * Rows of sequence ids have SEAL_ROW_ID_KIND 2 and carry epoch and sequence as columns; other rows
  * have zeros there and their place in the id run.
@@ -45,7 +46,8 @@
 #define SEAL_STRINGS_BLOCK UINT32_C(65536)
 #define SEAL_ROW_BLOCK     UINT32_C(16384) /* one row is fetched by decoding its block */
 #define SEAL_ID_BLOCK      UINT32_C(4096)
-#define SEAL_CELL_BLOCK    UINT32_C(16384)
+#define SEAL_FEED_BLOCK    UINT32_C(1024) /* the last revision of a window is found by zone maps */
+#define SEAL_CELL_BLOCK    UINT32_C(2048) /* the cells of one window are found by zone maps */
 
 enum seal_kind {
     SEAL_META = 1,

@@ -67,6 +67,10 @@ VT_MUST_CHECK vt_err sealed_damaged(const struct sealed *sealed, const char *wha
 VT_MUST_CHECK vt_err sealed_load(const struct sealed *sealed,
                                  const struct sealed_directory **out_directory);
 
+/* As seal_internal.h has them: columns of cells and of the feed that are there. */
+uint32_t seal_dims_max(const struct catalog *catalog);
+uint32_t seal_groups_max(const struct catalog *catalog);
+
 /* sealed_ids.c: ids of all rows in their order; sequence ids are left to the blocks. */
 VT_MUST_CHECK vt_err sealed_ids_by_row(const struct sealed *sealed, struct arena *arena,
                                        struct row_id **out_ids);

@@ -18,9 +18,6 @@ columns_read(const struct sealed *sealed, struct arena *arena, uint16_t kind, ui
     for (uint32_t c = 0; err == VT_OK && c < column_count; c++) {
         struct chunk_key key = {.kind = kind, .column = c};
 
-        columns[c] = NULL;
-        if (kind == SEAL_FEED && c > SEAL_FEED_CLOSED && c < SEAL_FEED_GROUP)
-            continue;
         err = sealed_integers(sealed, arena, key, count, &columns[c]);
     }
     return err;
@@ -111,13 +108,41 @@ sealed_each_settle(const struct sealed *sealed,
     return err;
 }
 
+/* A walk over the feed, a block at a time. */
 struct feed_scan {
     const struct sealed *sealed;
     const struct sealed_directory *directory;
     const int64_t *columns[FEED_COLUMNS];
+    uint32_t count; /* of the block at hand */
+    struct arena arena;
     vt_err (*each)(void *context, const struct feed_row *row);
     void *context;
 };
+
+static uint32_t
+feed_block_count(const struct sealed *sealed)
+{
+    return (sealed->feed + SEAL_FEED_BLOCK - 1) / SEAL_FEED_BLOCK;
+}
+
+static vt_err
+feed_block_read(struct feed_scan *scan, uint32_t block)
+{
+    uint32_t left = scan->sealed->feed - block * SEAL_FEED_BLOCK;
+    uint32_t column_count = SEAL_FEED_GROUP + seal_groups_max(scan->sealed->catalog);
+    vt_err err = VT_OK;
+
+    arena_reset(&scan->arena);
+    scan->count = left < SEAL_FEED_BLOCK ? left : SEAL_FEED_BLOCK;
+    for (uint32_t c = 0; err == VT_OK && c < column_count; c++) {
+        struct chunk_key key = {.kind = SEAL_FEED, .column = c, .block = block};
+
+        if (c > SEAL_FEED_CLOSED && c < SEAL_FEED_GROUP)
+            continue;
+        err = sealed_integers(scan->sealed, &scan->arena, key, scan->count, &scan->columns[c]);
+    }
+    return err;
+}
 
 static vt_i128
 feed_number(const struct feed_scan *scan, uint32_t low, uint32_t at)
@@ -173,11 +198,13 @@ feed_hand_over(const struct feed_scan *scan, uint32_t at, uint32_t index)
 
 /* Whether the zone map of a feed column leaves room for [first, last]. */
 static bool
-feed_overlaps(const struct sealed *sealed, uint32_t column, int64_t first, int64_t last)
+feed_overlaps(const struct sealed *sealed, uint32_t column, uint32_t block, int64_t first,
+              int64_t last)
 {
-    struct chunk_key key = {.kind = SEAL_FEED, .column = column};
+    struct chunk_key key = {.kind = SEAL_FEED, .column = column, .block = block};
     struct chunk_info info;
 
+    /* A chunk that is missing is damage: the read that follows says so. */
     return segment_find(sealed->segment, key, &info) != VT_OK ||
            (info.min <= last && info.max >= first);
 }
@@ -187,26 +214,27 @@ sealed_each_feed(const struct sealed *sealed, uint64_t number_from,
                  vt_err (*each)(void *context, const struct feed_row *row), void *context)
 {
     struct feed_scan scan = {.sealed = sealed, .each = each, .context = context};
-    struct arena arena;
     uint32_t index = 0;
+    int64_t number = -1;
 
-    if (sealed->feed == 0 ||
-        !feed_overlaps(sealed, SEAL_FEED_NUMBER, (int64_t)number_from, INT64_MAX))
+    if (sealed->feed == 0)
         return VT_OK;
     vt_err err = sealed_load(sealed, &scan.directory);
 
     if (err != VT_OK)
         return err;
-    arena_init(&arena, LISTS_ARENA_BYTES);
-    err = columns_read(sealed, &arena, SEAL_FEED, sealed->feed, scan.columns, FEED_COLUMNS);
-    for (uint32_t i = 0; err == VT_OK && i < sealed->feed; i++) {
-        const int64_t *number = scan.columns[SEAL_FEED_NUMBER];
-
-        index = i > 0 && number[i] == number[i - 1] ? index + 1 : 0;
-        if ((uint64_t)number[i] >= number_from)
-            err = feed_hand_over(&scan, i, index);
+    arena_init(&scan.arena, LISTS_ARENA_BYTES);
+    /* Numbers ascend, but places among equal ones are counted from their first entry on. */
+    for (uint32_t block = 0; err == VT_OK && block < feed_block_count(sealed); block++) {
+        err = feed_block_read(&scan, block);
+        for (uint32_t i = 0; err == VT_OK && i < scan.count; i++) {
+            index = scan.columns[SEAL_FEED_NUMBER][i] == number ? index + 1 : 0;
+            number = scan.columns[SEAL_FEED_NUMBER][i];
+            if ((uint64_t)number >= number_from)
+                err = feed_hand_over(&scan, i, index);
+        }
     }
-    arena_deinit(&arena);
+    arena_deinit(&scan.arena);
     return err;
 }
 
@@ -216,26 +244,28 @@ sealed_find_feed(const struct sealed *sealed, struct vt_str meter, struct vt_str
                  void *context)
 {
     struct feed_scan scan = {.sealed = sealed, .each = each, .context = context};
-    struct arena arena;
     uint32_t meter_index = catalog_find_meter(sealed->catalog, meter);
     uint32_t tenant_index = catalog_find_tenant(sealed->catalog, tenant);
 
-    if (sealed->feed == 0 || meter_index == CATALOG_NONE || tenant_index == CATALOG_NONE ||
-        !feed_overlaps(sealed, SEAL_FEED_START, window_start_us, window_start_us) ||
-        !feed_overlaps(sealed, SEAL_FEED_METER, meter_index, meter_index) ||
-        !feed_overlaps(sealed, SEAL_FEED_TENANT, tenant_index, tenant_index))
+    if (sealed->feed == 0 || meter_index == CATALOG_NONE || tenant_index == CATALOG_NONE)
         return VT_OK;
     vt_err err = sealed_load(sealed, &scan.directory);
 
     if (err != VT_OK)
         return err;
-    arena_init(&arena, LISTS_ARENA_BYTES);
-    err = columns_read(sealed, &arena, SEAL_FEED, sealed->feed, scan.columns, FEED_COLUMNS);
-    for (uint32_t i = 0; err == VT_OK && i < sealed->feed; i++)
-        if (scan.columns[SEAL_FEED_START][i] == window_start_us &&
-            scan.columns[SEAL_FEED_METER][i] == meter_index &&
-            scan.columns[SEAL_FEED_TENANT][i] == tenant_index)
-            err = feed_hand_over(&scan, i, 0);
-    arena_deinit(&arena);
+    arena_init(&scan.arena, LISTS_ARENA_BYTES);
+    for (uint32_t block = 0; err == VT_OK && block < feed_block_count(sealed); block++) {
+        if (!feed_overlaps(sealed, SEAL_FEED_TENANT, block, tenant_index, tenant_index) ||
+            !feed_overlaps(sealed, SEAL_FEED_START, block, window_start_us, window_start_us) ||
+            !feed_overlaps(sealed, SEAL_FEED_METER, block, meter_index, meter_index))
+            continue;
+        err = feed_block_read(&scan, block);
+        for (uint32_t i = 0; err == VT_OK && i < scan.count; i++)
+            if (scan.columns[SEAL_FEED_START][i] == window_start_us &&
+                scan.columns[SEAL_FEED_METER][i] == meter_index &&
+                scan.columns[SEAL_FEED_TENANT][i] == tenant_index)
+                err = feed_hand_over(&scan, i, 0);
+    }
+    arena_deinit(&scan.arena);
     return err;
 }
