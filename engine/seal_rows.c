@@ -8,6 +8,11 @@
 enum { GROUP_TYPE, GROUP_TENANT, GROUP_FIRST, GROUP_ROWS, GROUP_COLUMNS };
 enum { BLOCK_TYPE, BLOCK_FIRST, BLOCK_ROWS, BLOCK_COLUMNS };
 
+struct row_range {
+    uint32_t first;
+    uint32_t count;
+};
+
 /* Columns of the block at hand: fixed ones, values by slot, presence by slot. */
 static uint32_t
 slot_column(uint32_t slot)
@@ -117,54 +122,102 @@ identity_add(struct seal *seal, const struct vt_hash128 *k, const struct row_id 
     return VT_OK;
 }
 
-static void
-row_slots(struct seal *seal, const struct row_block *block, uint32_t row, uint32_t at)
+/* The column's buffer, made on first use: most types have few slots. */
+static int64_t *
+column_of(struct seal *seal, uint32_t column)
 {
-    for (uint32_t s = 0; s < block->column_count; s++) {
-        const struct row_column *column = &block->columns[s];
+    int64_t **values = &seal->rows.values[column];
 
-        if (column->kind == FIELD_STRING) {
-            seal->rows.values[slot_column(s)][at] = column->code[row];
-            continue;
-        }
-        int64_t present = column->present == NULL ? 1 : column->present[row];
-
-        seal->rows.values[slot_column(s)][at] = present ? column->value[row] : 0;
-        seal->rows.values[present_column(s)][at] = present;
-    }
+    if (*values == NULL)
+        *values = malloc(SEAL_ROW_BLOCK * sizeof(int64_t));
+    return *values == NULL ? NULL : *values + seal->rows.row_count;
 }
 
 static vt_err
-row_add(struct seal *seal, const struct row_block *block, uint32_t row, const struct vt_hash128 *k)
+copy_slot(struct seal *seal, const struct row_column *column, uint32_t slot,
+          const struct row_range *range)
 {
-    const struct row_id *id = &block->id[row];
-    int64_t **values = seal->rows.values;
-    vt_err err = int_columns_add(&seal->rows);
+    int64_t *values = column_of(seal, slot_column(slot));
+    int64_t *present = column->kind == FIELD_DECIMAL ? column_of(seal, present_column(slot)) : NULL;
 
-    if (err != VT_OK)
-        return err;
-    uint32_t at = seal->rows.row_count - 1;
-
-    values[SEAL_ROW_POSITION][at] = (int64_t)block->position[row];
-    values[SEAL_ROW_TIME][at] = block->time_us[row];
-    values[SEAL_ROW_SOURCE][at] = block->source[row];
-    values[SEAL_ROW_ID_KIND][at] = id->kind;
-    if (id->kind == ROW_ID_SEQUENCE) {
-        values[SEAL_ROW_EPOCH][at] = (int64_t)vt_load64(id->data);
-        values[SEAL_ROW_SEQUENCE][at] = (int64_t)vt_load64(id->data + 8);
-    } else {
-        err = identity_add(seal, k, id);
+    if (values == NULL || (present == NULL && column->kind == FIELD_DECIMAL))
+        return VT_NOMEM;
+    if (column->kind == FIELD_STRING) {
+        for (uint32_t i = 0; i < range->count; i++)
+            values[i] = column->code[range->first + i];
+        return VT_OK;
     }
-    row_slots(seal, block, row, at);
-    struct vt_bytes extra = block->extra == NULL ? (struct vt_bytes){NULL, 0} : block->extra[row];
+    for (uint32_t i = 0; i < range->count; i++) {
+        present[i] = column->present == NULL ? 1 : column->present[range->first + i];
+        values[i] = present[i] != 0 ? column->value[range->first + i] : 0;
+    }
+    return VT_OK;
+}
 
-    seal->extra_size[at] = (int64_t)extra.size;
-    seal->extra_any = seal->extra_any || extra.size > 0;
-    if (err == VT_OK)
+static vt_err
+copy_fixed(struct seal *seal, const struct row_block *block, const struct row_range *range)
+{
+    int64_t *position = column_of(seal, SEAL_ROW_POSITION);
+    int64_t *time_us = column_of(seal, SEAL_ROW_TIME);
+    int64_t *source = column_of(seal, SEAL_ROW_SOURCE);
+    int64_t *kind = column_of(seal, SEAL_ROW_ID_KIND);
+    int64_t *epoch = column_of(seal, SEAL_ROW_EPOCH);
+    int64_t *sequence = column_of(seal, SEAL_ROW_SEQUENCE);
+
+    if (position == NULL || time_us == NULL || source == NULL || kind == NULL || epoch == NULL ||
+        sequence == NULL)
+        return VT_NOMEM;
+    for (uint32_t i = 0; i < range->count; i++) {
+        const struct row_id *id = &block->id[range->first + i];
+        bool counted = id->kind == ROW_ID_SEQUENCE;
+
+        position[i] = (int64_t)block->position[range->first + i];
+        time_us[i] = block->time_us[range->first + i];
+        source[i] = block->source[range->first + i];
+        kind[i] = id->kind;
+        epoch[i] = counted ? (int64_t)vt_load64(id->data) : 0;
+        sequence[i] = counted ? (int64_t)vt_load64(id->data + 8) : 0;
+    }
+    return VT_OK;
+}
+
+static vt_err
+copy_extra(struct seal *seal, const struct row_block *block, const struct row_range *range)
+{
+    int64_t *sizes = seal->extra_size + seal->rows.row_count;
+    vt_err err = VT_OK;
+
+    if (block->extra == NULL) {
+        memset(sizes, 0, range->count * sizeof *sizes);
+        return VT_OK;
+    }
+    for (uint32_t i = 0; err == VT_OK && i < range->count; i++) {
+        struct vt_bytes extra = block->extra[range->first + i];
+
+        sizes[i] = (int64_t)extra.size;
+        seal->extra_any = seal->extra_any || extra.size > 0;
         err = byte_list_add(&seal->extra, extra.data, extra.size);
-    seal->row_next++;
-    if (err == VT_OK && seal->rows.row_count == SEAL_ROW_BLOCK)
-        err = block_flush(seal);
+    }
+    return err;
+}
+
+/* Rows of a block that fit the buffers, column by column. */
+static vt_err
+copy_rows(struct seal *seal, const struct row_block *block, const struct vt_hash128 *identity,
+          const struct row_range *range)
+{
+    vt_err err = copy_fixed(seal, block, range);
+
+    for (uint32_t s = 0; err == VT_OK && s < block->column_count; s++)
+        err = copy_slot(seal, &block->columns[s], s, range);
+    if (err == VT_OK)
+        err = copy_extra(seal, block, range);
+    for (uint32_t i = range->first; err == VT_OK && i < range->first + range->count; i++) {
+        if (block->id[i].kind != ROW_ID_SEQUENCE)
+            err = identity_add(seal, &identity[i], &block->id[i]);
+        seal->row_next++;
+    }
+    seal->rows.row_count += range->count;
     return err;
 }
 
@@ -213,8 +266,16 @@ block_add(void *context, const struct row_block *block, const struct vt_hash128 
 
     if (err == VT_OK)
         err = content_add(seal->content, block, 0, block->row_count);
-    for (uint32_t row = 0; err == VT_OK && row < block->row_count; row++)
-        err = row_add(seal, block, row, &identity[row]);
+    for (uint32_t row = 0; err == VT_OK && row < block->row_count;) {
+        uint32_t room = SEAL_ROW_BLOCK - seal->rows.row_count;
+        struct row_range range = {row, block->row_count - row};
+
+        range.count = range.count < room ? range.count : room;
+        err = copy_rows(seal, block, identity, &range);
+        row += range.count;
+        if (err == VT_OK && seal->rows.row_count == SEAL_ROW_BLOCK)
+            err = block_flush(seal);
+    }
     return err;
 }
 

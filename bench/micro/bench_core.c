@@ -139,7 +139,7 @@ main(int argc, char **argv)
                                 .seal_io = bench.seal_io,
                                 .store = bench.store,
                                 .worker_count = 1,
-                                .dedup_ids_max = events + (1 << 20)};
+                                .dedup_ids_max = events * 8 + (1 << 20)};
 
     check(core_open(&core, &bench.core), "core_open");
     check(workload_catalog(0, &catalog, &catalog_bytes), "workload_catalog");

@@ -368,7 +368,7 @@ put_types(FILE *out)
     for (uint32_t t = 0; t < TYPES; t++)
         fprintf(out,
                 "%s{\"key\":\"meter-%u\",\"event_type\":\"use-%u\",\"aggregation\":\"sum\","
-                "\"field\":\"quantity\",\"group_by\":[\"subject\",\"region\"],\"window\":\"1h\","
+                "\"field\":\"quantity\",\"group_by\":[\"subject\"],\"window\":\"1h\","
                 "\"grace\":\"60s\"}",
                 t == 0 ? "" : ",", t, t);
 }
