@@ -36,11 +36,11 @@ code_pages_put(struct code_pages *map, uint32_t code, uint32_t number)
         map->age = 1;
     if (page >= map->page_count) {
         uint64_t grown = (uint64_t)page + 1 + page / 2;
-        struct code_entry **pages = realloc(map->pages, grown * sizeof *pages);
+        struct code_entry **pages = realloc(map->pages, grown * sizeof(struct code_entry *));
 
         if (pages == NULL)
             return VT_NOMEM;
-        memset(pages + map->page_count, 0, (grown - map->page_count) * sizeof *pages);
+        memset(pages + map->page_count, 0, (grown - map->page_count) * sizeof(struct code_entry *));
         map->pages = pages;
         map->page_count = (uint32_t)grown;
     }

@@ -148,13 +148,14 @@ pointers_order(const void *left, const void *right)
 static const struct kept_line **
 sorted(const struct line_set *set)
 {
-    const struct kept_line **lines = malloc(((uint64_t)set->count + 1) * sizeof *lines);
+    const struct kept_line **lines =
+        malloc(((uint64_t)set->count + 1) * sizeof(struct kept_line *));
 
     if (lines == NULL)
         return NULL;
     for (uint32_t i = 0; i < set->count; i++)
         lines[i] = &set->lines[i];
-    qsort(lines, set->count, sizeof *lines, pointers_order);
+    qsort(lines, set->count, sizeof(struct kept_line *), pointers_order);
     return lines;
 }
 
@@ -202,12 +203,13 @@ pair_compare(struct comparison *comparison, const struct kept_line *before,
              const struct kept_line *after)
 {
     const struct kept_line *shown = after != NULL ? after : before;
-    uint32_t places = places_of(shown->line.amount);
-    struct adjustment adjustment = {.line = &shown->line};
     struct arena *arena = &comparison->arena;
     vt_err err = VT_OK;
 
     VT_ASSERT(shown != NULL);
+    uint32_t places = places_of(shown->line.amount);
+    struct adjustment adjustment = {.line = &shown->line};
+
     arena_reset(arena);
     mpq_set_ui(comparison->old_amount, 0, 1);
     mpq_set_ui(comparison->new_amount, 0, 1);

@@ -124,7 +124,10 @@ units_text(struct arena *arena, const mpz_t units, uint32_t places, struct vt_st
     for (uint64_t i = 0; i < zeros + count; i++) {
         if (i == whole)
             text[used++] = '.';
-        text[used++] = i < zeros ? '0' : digits[i - zeros];
+        text[used] = '0';
+        if (i >= zeros)
+            text[used] = digits[i - zeros];
+        used++;
     }
     VT_ASSERT(used <= UINT32_MAX);
     *out_text = (struct vt_str){text, (uint32_t)used};

@@ -4,12 +4,17 @@
  *   rater_setup.c   what the tenant's contracts read: dimensions and fields of each type
  *   rater_time.c    the time line of the tenant, cut at every edge of every contract
  *   rater_bind.c    the columns of a block under the catalog that rates
+ *   rater_extra.c   fields that were not declared when the events came
  *   rater_tuple.c   rows to tuples of dimensions
  *   rater_add.c     rows into cells
  *   rater_more.c    what a sum cannot say: last, unique, and events for percentages
  *   rater_terms.c   who covers a cell, which charge and row takes it; unrated usage
- *   rater_run.c     a period's runs, charges, minimum, maximum and commitment
- *   rater_slot.c    one row and price group of a charge in a run
+ *   rater_run.c     a contract's periods and runs, and the plan's commitment
+ *   rater_charge.c  a charge in a run, its minimum and maximum
+ *   rater_slot.c    one row and price group of a charge in a run; with it
+ *   rater_fold.c    ... cells into one quantity
+ *   rater_fee.c     ... percentages
+ *   rater_split.c   ... lines, shared by split_by
  *   rater_lines.c   the lines, in order
  *
  * A CELL is what happened in one segment of the time line with one tuple of dimensions. Rating
@@ -183,14 +188,39 @@ struct bound_input {
     const uint32_t *code;   /* strings; NULL: all are "" */
 };
 
+/* What was made of a field that the block does not have as a column, by slot. */
+struct bound_memory {
+    int64_t *value;
+    uint8_t *present;
+    uint32_t *code;
+};
+
 struct binding {
     const struct row_block *block;
     const uint32_t **dim_code;  /* by dimension; NULL: all are "" */
     struct bound_input *inputs; /* by input */
-    uint32_t string_count;      /* of strings: the block's dictionary and what `extra` added */
-    const struct vt_str *strings;
+    struct bound_memory *made;
+    uint32_t added_count; /* strings of `extra`; their codes follow those of the dictionary */
+    struct vt_str *added;
     bool own_strings; /* codes mean something in this block only */
 };
+
+/* False where the code is none of the block's. */
+static inline bool
+binding_string(const struct binding *binding, uint32_t code, struct vt_str *out_text)
+{
+    uint32_t dict_count = binding->block->dict_count;
+
+    if (code == 0)
+        *out_text = (struct vt_str){"", 0};
+    else if (code < dict_count)
+        *out_text = binding->block->dict[code];
+    else if (code - dict_count < binding->added_count)
+        *out_text = binding->added[code - dict_count];
+    else
+        return false;
+    return true;
+}
 
 /* A part of a block. */
 struct chunk {
@@ -217,6 +247,10 @@ VT_MUST_CHECK vt_err rater_segment(struct rater *rater, int64_t time_us,
 /* rater_bind.c: memory comes from the arena. */
 VT_MUST_CHECK vt_err rater_bind(struct arena *arena, const struct rater_type *type,
                                 const struct row_block *block, struct binding *out_binding);
+
+/* rater_extra.c: fills what no column gave. */
+VT_MUST_CHECK vt_err rater_bind_extra(struct arena *arena, const struct catalog_type *type,
+                                      struct bound_input *bound, struct binding *binding);
 
 /* rater_tuple.c */
 VT_MUST_CHECK vt_err rater_type_init_tuples(struct rater_type *type);

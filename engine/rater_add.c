@@ -247,6 +247,7 @@ cells_range(struct feed *feed, uint32_t number)
     const struct chunk *chunk = &feed->chunk;
     const struct bound_input *bound = &feed->binding.inputs[number];
 
+    VT_ASSERT(bound->value != NULL);
     for (uint32_t i = 0; i < chunk->count; i++) {
         uint32_t row = chunk->first + i;
         struct gauge *gauge = rater_gauge(feed->type, chunk->cell[i], number);

@@ -68,8 +68,9 @@ last_add(const struct gather *gather, struct gauge_more *more, uint32_t row)
         return VT_OK;
     if (!more->has_pending) {
         if (rater->pending_count == rater->pending_capacity) {
-            void *grown = rater_grow(rater->pending, &rater->pending_capacity,
-                                     (uint64_t)rater->pending_count + 1, sizeof *rater->pending);
+            void *grown =
+                rater_grow(rater->pending, &rater->pending_capacity,
+                           (uint64_t)rater->pending_count + 1, sizeof(struct gauge_more *));
 
             if (grown == NULL)
                 return VT_NOMEM;
@@ -122,9 +123,11 @@ own_code(const struct gather *gather, struct code_pages *known, struct dict *dic
     vt_err err = VT_OK;
 
     if (own == CODE_NONE) {
-        if (code >= gather->binding->string_count)
+        struct vt_str text;
+
+        if (!binding_string(gather->binding, code, &text))
             return vt_err_detail(VT_INVALID, "a string's code is outside its dictionary");
-        err = dict_code(dict, gather->binding->strings[code], &own);
+        err = dict_code(dict, text, &own);
         if (err == VT_OK)
             err = code_pages_put(known, code, own);
     }
@@ -148,9 +151,11 @@ static vt_err
 set_add(const struct gather *gather, struct gauge_more *more, uint32_t row)
 {
     struct rater *rater = gather->rater;
-    uint32_t local = gather->binding->inputs[gather->input].code[row];
-    uint32_t code;
-    vt_err err = own_code(gather, &rater->value_codes, rater->values, local, &code);
+    const uint32_t *local = gather->binding->inputs[gather->input].code;
+    uint32_t code = 0;
+
+    VT_ASSERT(local != NULL);
+    vt_err err = own_code(gather, &rater->value_codes, rater->values, local[row], &code);
 
     if (err != VT_OK)
         return err;
@@ -229,7 +234,7 @@ event_add(const struct gather *gather, struct gauge_more *more, uint32_t row)
     struct rater *rater = gather->rater;
     const struct row_block *block = gather->binding->block;
     struct event_note note = note_of_row(block, &gather->binding->inputs[gather->input], row);
-    uint32_t source;
+    uint32_t source = 0;
 
     if (more->event_count == more->event_capacity) {
         uint64_t capacity = more->event_capacity == 0 ? 16 : more->event_capacity * 2;

@@ -1,6 +1,6 @@
 /*
- * rater_slot.h - between rater_run.c, which knows a period's runs and charges, and rater_slot.c,
- * which prices one row and price group of a charge.
+ * rater_slot.h - what the files share that turn cells into lines: rater_run.c knows a contract's
+ * periods and runs, rater_charge.c a charge in a run, rater_slot.c one row and price group of it.
  *
  * Thread: the rater's.
  */
@@ -19,7 +19,13 @@ struct part {
     const struct plan *plan;
 };
 
-struct covered_cell;
+/* A cell that a contract covers. */
+struct covered_cell {
+    int64_t lo_us; /* of its segment */
+    int64_t period_us;
+    uint32_t type;
+    uint32_t cell;
+};
 
 /* An unbroken stretch of a billing period in which counters run on. */
 struct rate_run {
@@ -66,9 +72,43 @@ struct slot {
     const struct usage *usages; /* ordered by number */
 };
 
+/* The state of a slot while it goes through its parts. */
+struct walk {
+    const struct slot *slot;
+    const struct catalog_meter *meter;
+    bool is_level;
+    vt_i128 *quantity; /* by part; level: the run's */
+    uint32_t *first;   /* by part: its first usage; one more at the end */
+    mpq_t allowance;
+    mpq_t left;  /* free units that no event of a percentage has drawn yet */
+    mpq_t whole; /* billable units of the run */
+    mpq_t seen;  /* units of the parts before */
+    mpq_t total; /* exact amount of the parts so far */
+    mpq_t money; /* and rounded */
+    mpq_t units; /* of this part */
+    mpq_t exact;
+    mpq_t line;
+};
+
+/* rater_fold.c: the aggregate over some usage, in units of the meter's scale; 0 over none. */
+VT_MUST_CHECK vt_err usages_fold(enum aggregation aggregation, const struct usage *usages,
+                                 uint32_t count, vt_i128 *out);
+
+/* rater_fee.c: units and exact of a part, and what is left of the free units. */
+VT_MUST_CHECK vt_err slot_percentage(struct walk *walk, const struct price_terms *terms,
+                                     uint32_t number);
+
+/* rater_split.c: the lines of a part. */
+VT_MUST_CHECK vt_err slot_emit(const struct walk *walk, uint32_t number);
+
+/* rater_charge.c */
+
 /* out = a part's length over the period's; over that of all parts where `over` is not NULL. */
 void share_of_period(mpq_t out, const struct rate_run *run, const struct part *part,
                      const struct charge_parts *over);
+
+/* Rounded as the part's plan says, to its currency's digits. */
+void round_for(mpq_t out, const mpq_t amount, const struct part *part);
 
 /* amount x (1 - discount / 100) */
 void discount_apply(mpq_t amount, const struct charge *charge);
@@ -76,5 +116,13 @@ void discount_apply(mpq_t amount, const struct charge *charge);
 /* An emission of a part with all that does not depend on usage. */
 struct emission emission_of(const struct rate_run *run, const struct part *part);
 
-/* Adds the rounded money of the slot's lines to `money`. */
+/* A line for the whole run: one piece for the amount. `shared` says the rest. */
+VT_MUST_CHECK vt_err run_emit(const struct rate_run *run, const struct emission *shared,
+                              const mpq_t amount);
+
+/* All lines of one charge; adds their rounded money to `money`. */
+VT_MUST_CHECK vt_err charge_rate(const struct rate_run *run, const struct charge_parts *parts,
+                                 mpq_t money);
+
+/* rater_slot.c: adds the rounded money of the slot's lines to `money`. */
 VT_MUST_CHECK vt_err slot_rate(const struct slot *slot, mpq_t money);

@@ -120,14 +120,14 @@ segments_reserve(struct rater *rater)
     if (rater->segment_count < capacity)
         return VT_OK;
     void *segments = rater_grow(rater->segments, &capacity, (uint64_t)rater->segment_count + 1,
-                                sizeof *rater->segments);
+                                sizeof(struct segment *));
 
     if (segments == NULL)
         return VT_NOMEM;
     rater->segments = segments;
     capacity = rater->segment_capacity;
     void *ordered = rater_grow(rater->ordered, &capacity, (uint64_t)rater->segment_count + 1,
-                               sizeof *rater->ordered);
+                               sizeof(struct segment *));
 
     if (ordered == NULL)
         return VT_NOMEM;

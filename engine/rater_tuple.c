@@ -75,12 +75,12 @@ number_learn(struct rater *rater, struct rater_type *type, struct rater_dim *dim
 {
     uint32_t number = 0;
     uint32_t own = 0;
-    vt_err err = VT_OK;
+    struct vt_str text;
 
-    if (code != 0 && code >= binding->string_count)
+    if (!binding_string(binding, code, &text))
         return vt_err_detail(VT_INVALID, "a string's code is outside its dictionary");
-    if (code != 0)
-        err = dict_code(rater->dims, binding->strings[code], &own);
+    vt_err err = dict_code(rater->dims, text, &own);
+
     if (err == VT_OK)
         err = tuple_table_put(&dim->numbers, &own, &number);
     if (err == VT_OK)

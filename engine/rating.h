@@ -75,8 +75,9 @@ VT_MUST_CHECK vt_err rater_open(const struct rater_options *options, struct rate
 
 /* Rows of the rater's tenant; ids are needed where rater_needs_ids says so. Types and fields are
  * bound by name; fields that the judging catalog did not declare are read from `extra` where it is
- * there. A row that this catalog could not take (a decimal that is missing or does not fit) is
- * VT_INVALID with its position as detail. */
+ * there; such a value that does not fit counts as absent, for nobody asked for it when the event
+ * was accepted. A row that this catalog could not take (a required decimal is missing, a declared
+ * one does not fit) is VT_INVALID with its position as detail. */
 VT_MUST_CHECK vt_err rater_add(struct rater *rater, const struct row_block *block);
 bool rater_needs_ids(const struct rater *rater);
 

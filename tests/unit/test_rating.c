@@ -561,3 +561,57 @@ Test(rating, passes_over_types_that_its_catalog_does_not_have, .timeout = 20)
     cr_expect_str_eq(rating_rig_answer(rig), "");
     rating_rig_close(rig);
 }
+
+/* Undeclared fields as batch.h keeps them: a msgpack map. */
+static const struct extra_case {
+    const char *name;
+    const char *extra;
+    const char *want;
+} extra_cases[] = {
+    /* clang-format off */
+    {"none", "", ""},
+    {"nothing of ours", "\x81\xa5props\x81\xa1z\x01", ""},
+    {"an integer", "\x81\xa5props\x82\xa1q\x03\xa1" "d\xa1x", "c usage {d:x} 3 3 3 3.00\n"},
+    {"a text, after a trace",
+     "\x82\xa8trace_id\xa1t\xa5props\x81\xa1q\xa4" "2.50", "c usage {d:} 2.5 2.5 2.5 2.50\n"},
+    {"the text of a number",
+     "\x81\xa5props\x81\xa1q\xd6\x01" "25e1", "c usage {d:} 250 250 250 250.00\n"},
+    {"too many digits: absent", "\x81\xa5props\x81\xa1q\xa5" "2.501", ""},
+    {"no decimal: absent", "\x81\xa5props\x81\xa1q\xc3", ""},
+    {"no string: empty", "\x81\xa5props\x82\xa1q\x03\xa1" "d\x07", "c usage {d:} 3 3 3 3.00\n"},
+    {"a map is passed over", "\x81\xa5props\x82\xa1q\x81\xa1q\x09\xa1z\x90", ""},
+    /* clang-format on */
+};
+
+Test(rating, reads_fields_that_were_not_declared_then, .timeout = 20)
+{
+    static const struct rating_rig_catalog catalog = {RIG_V1(SUM(UNIT("1") ", 'split_by': ['d']")),
+                                                      NULL};
+    static const uint64_t position[2] = {77, 78};
+    static const int64_t time_us[2] = {INT64_C(1704844800000000), INT64_C(1704844800000000)};
+    static const uint32_t source[2] = {0, 0};
+    struct vt_str empty = {"", 0};
+
+    for (size_t i = 0; i < VT_COUNT(extra_cases); i++) {
+        const struct extra_case *c = &extra_cases[i];
+        struct vt_bytes extra[2] = {{NULL, 0}, {(const uint8_t *)c->extra, strlen(c->extra)}};
+        struct row_block block = {.tenant = VT_STR("a"),
+                                  .type = VT_STR("t"),
+                                  .row_count = 2,
+                                  .position = position,
+                                  .time_us = time_us,
+                                  .source = source,
+                                  .extra = extra,
+                                  .dict_count = 1,
+                                  .dict = &empty,
+                                  .dict_id = 1};
+        struct rating_rig *rig = rating_rig_open(&catalog, NULL);
+        char lines[4096];
+
+        cr_expect_eq(rater_add(rating_rig_rater(rig), &block), VT_OK, "%s: %s", c->name,
+                     vt_err_last());
+        drop_unrated(rating_rig_answer(rig), lines, sizeof lines);
+        cr_expect(strcmp(lines, c->want) == 0, "%s: want\n%sgot\n%s", c->name, c->want, lines);
+        rating_rig_close(rig);
+    }
+}
