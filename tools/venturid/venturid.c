@@ -1,45 +1,197 @@
 /* venturid.c - the daemon: reads the command line, wires the floors together, prints. */
-#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "net/net.h"
+#include "tools/common/options.h"
 
 static const char usage_text[] =
     "venturid - takes usage events in, counts each once, aggregates and prices them\n"
     "\n"
     "example: venturid --data data --catalog catalog.json\n"
+    "         venturid --data data --listen 0.0.0.0:7400 --http 0.0.0.0:8080\n"
+    "         venturid --memory --dedup-ids 1000000000\n"
     "\n"
-    "usage: venturid --data DIR --catalog FILE [options]\n"
+    "usage: venturid --data DIR [--catalog FILE] [options]\n"
     "\n"
-    "  --version    print the version and exit\n"
-    "  --help       print this text and exit\n"
+    "  --data DIR         the store; made where there is none\n"
+    "  --catalog FILE     applied at the start; a new store needs one        (the store's own)\n"
+    "  --listen HOST:PORT for frames; port 0 picks one and says which        (127.0.0.1:7400)\n"
+    "  --http HOST:PORT   for HTTP                                           (127.0.0.1:8080)\n"
+    "  --workers N        1 to 64                                            (processors - 1)\n"
+    "  --dedup-ids N      ids to remember at most, 2.7 bytes each            (67108864)\n"
+    "  --cut-bytes N      bytes of frames between two cuts; K, M, G          (64M)\n"
+    "  --memory           print how much memory the options take, and exit\n"
+    "of a new store:\n"
+    "  --partitions N     1 to 64                                            (16)\n"
+    "  --lanes N          1 to 16                                            (4)\n"
+    "  --lane-bytes N     of each lane; K, M, G                              (64M)\n"
+    "  --version, --help\n"
+    "\n"
+    "The first start writes an admin token to DIR/admin.token. SIGTERM and SIGINT end it cleanly.\n"
     "\n"
     "exit status: 0 done, 1 failed, 2 usage\n";
 
-enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+#define DEDUP_IDS_DEFAULT (UINT64_C(64) << 20)
+#define CUT_BYTES_DEFAULT (UINT64_C(64) << 20)
 
-static int
-print_text(const char *text)
+/* Waits for a signal on a thread of its own, so that no handler and no global is needed. */
+struct stopper {
+    pthread_t thread;
+    sigset_t signals;
+    _Atomic(struct server *) server; /* set by main, read by the thread; NULL: not open yet */
+};
+
+static void *
+stopper_main(void *context)
 {
-    if (fputs(text, stdout) == EOF || fflush(stdout) == EOF)
+    struct stopper *stopper = context;
+    int number = 0;
+
+    if (sigwait(&stopper->signals, &number) != 0)
+        return NULL;
+    struct server *server = atomic_load_explicit(&stopper->server, memory_order_acquire);
+
+    /* Recovery writes nothing that a crash could not interrupt as well. */
+    if (server == NULL)
+        _exit(128 + number);
+    server_stop(server);
+    return NULL;
+}
+
+static bool
+stopper_start(struct stopper *stopper)
+{
+    sigemptyset(&stopper->signals);
+    sigaddset(&stopper->signals, SIGTERM);
+    sigaddset(&stopper->signals, SIGINT);
+    return signal(SIGPIPE, SIG_IGN) != SIG_ERR &&
+           pthread_sigmask(SIG_BLOCK, &stopper->signals, NULL) == 0 &&
+           pthread_create(&stopper->thread, NULL, stopper_main, stopper) == 0;
+}
+
+static void
+stopper_end(struct stopper *stopper)
+{
+    pthread_kill(stopper->thread, SIGINT); /* does nothing where it has ended */
+    pthread_join(stopper->thread, NULL);
+}
+
+/* A connection is a descriptor. */
+static void
+descriptors_raise(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* else there are fewer connections */
+}
+
+/* "HOST" of "HOST:PORT". */
+static int
+host_size(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+
+    return colon == NULL ? (int)strlen(address) : (int)(colon - address);
+}
+
+static void
+ready_print(const struct server *server, const struct server_options *options)
+{
+    struct server_ports ports;
+
+    server_get_ports(server, &ports);
+    (void)fprintf(stderr, "venturid: frames on %.*s:%u, http on %.*s:%u\n",
+                  host_size(options->listen), options->listen, ports.frames,
+                  host_size(options->http), options->http, ports.http);
+}
+
+/* The large parts; docs/DESIGN.md says how they come about. */
+static int
+memory_print(const struct server_options *options)
+{
+    uint64_t ids = options->dedup_ids_max == 0 ? DEDUP_IDS_DEFAULT : options->dedup_ids_max;
+    uint64_t cut = options->cut_bytes == 0 ? CUT_BYTES_DEFAULT : options->cut_bytes;
+    uint64_t dedup = ids / 10 * 27;
+    uint64_t rows = cut * 4;
+    uint64_t receive = UINT64_C(16) << 20;
+
+    printf("remembered ids      %12llu\n", (unsigned long long)ids);
+    printf("dedup index         %12llu bytes\n", (unsigned long long)dedup);
+    printf("unsealed rows       %12llu bytes, about\n", (unsigned long long)rows);
+    printf("receive buffers     %12llu bytes\n", (unsigned long long)receive);
+    if (fflush(stdout) != 0)
         return EXIT_FAILED;
     return EXIT_DONE;
+}
+
+static int
+serve(const struct server_options *options, const char *name)
+{
+    struct stopper stopper = {.server = NULL};
+    struct server *server = NULL;
+
+    if (!stopper_start(&stopper))
+        return options_failed(name, "signals", VT_UNSUPPORTED);
+    descriptors_raise();
+    vt_err err = server_open(options, &server);
+
+    if (err != VT_OK)
+        return options_failed(name, NULL, err); /* its thread ends with the process */
+    atomic_store_explicit(&stopper.server, server, memory_order_release);
+    ready_print(server, options);
+    err = server_run(server);
+    int status = err == VT_OK ? EXIT_DONE : options_failed(name, NULL, err);
+
+    stopper_end(&stopper);
+    server_close(server);
+    return status;
 }
 
 int
 main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+    struct server_options options = {.listen = "127.0.0.1:7400", .http = "127.0.0.1:8080"};
+    uint64_t workers = 0;
+    uint64_t partitions = 0;
+    uint64_t lanes = 0;
+    bool memory = false;
+    int first = 0;
+    const struct option_spec specs[] = {
+        {"data", OPTION_TEXT, &options.data_dir, 0, 0},
+        {"catalog", OPTION_TEXT, &options.catalog_path, 0, 0},
+        {"listen", OPTION_TEXT, &options.listen, 0, 0},
+        {"http", OPTION_TEXT, &options.http, 0, 0},
+        {"workers", OPTION_NUMBER, &workers, 1, 64},
+        {"partitions", OPTION_NUMBER, &partitions, 1, 64},
+        {"lanes", OPTION_NUMBER, &lanes, 1, 16},
+        {"lane-bytes", OPTION_BYTES, &options.lane_bytes, UINT64_C(1) << 20, UINT64_C(1) << 40},
+        {"cut-bytes", OPTION_BYTES, &options.cut_bytes, UINT64_C(64) << 10, UINT64_C(1) << 34},
+        {"dedup-ids", OPTION_NUMBER, &options.dedup_ids_max, 1000, UINT64_C(1) << 36},
+        {"memory", OPTION_FLAG, &memory, 0, 0},
+        {NULL, OPTION_FLAG, NULL, 0, 0},
     };
-    /* One thread so far, hence getopt's static state is safe. */
-    int option = getopt_long(argc, argv, "", options, NULL); // NOLINT(concurrency-mt-unsafe)
+    int status = options_read(argc, argv, usage_text, specs, &first);
 
-    if (option == 'v')
-        return print_text("venturid " VENTURI_VERSION "\n");
-    if (option == 'h')
-        return print_text(usage_text);
-    (void)fputs(usage_text, stderr);
-    return EXIT_USAGE;
+    if (status != OPTIONS_GO)
+        return status;
+    if (first < argc)
+        return options_misused(argv[0], "%s: no operand is expected", argv[first]);
+    options.workers = (uint32_t)workers;
+    options.partitions = (uint32_t)partitions;
+    options.lanes = (uint32_t)lanes;
+    if (memory)
+        return memory_print(&options);
+    if (options.data_dir == NULL)
+        return options_misused(argv[0], "--data is missing");
+    return serve(&options, argv[0]);
 }
