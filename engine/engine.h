@@ -9,6 +9,7 @@
 
 #include "batch.h"
 #include "catalog.h"
+#include "content.h"
 #include "core.h"
 #include "json_out.h"
 #include "part.h"

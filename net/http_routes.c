@@ -236,6 +236,28 @@ handle_feed(struct http_request *request)
     return err;
 }
 
+/* The last line begins with the position after which the next page begins. */
+static vt_err
+exceptions_flush(void *context, struct json_out *out)
+{
+    static const char word[] = "{\"position\":";
+    struct http_request *request = context;
+    uint64_t at = out->size > 0 ? out->size - 1 : 0;
+
+    while (at > 0 && out->data[at - 1] != '\n')
+        at--;
+    if (out->size - at > sizeof word && memcmp(out->data + at, word, sizeof word - 1) == 0) {
+        const char *digits = out->data + at + sizeof word - 1;
+        const char *comma = memchr(digits, ',', out->size - at - (sizeof word - 1));
+
+        if (comma != NULL && comma - digits < HTTP_CURSOR_BYTES) {
+            memcpy(request->cursor, digits, (size_t)(comma - digits));
+            request->cursor[comma - digits] = '\0';
+        }
+    }
+    return request_put(request, out);
+}
+
 vt_err
 handle_exceptions(struct http_request *request)
 {
@@ -245,7 +267,7 @@ handle_exceptions(struct http_request *request)
         .reason = query->reason,
         .after_position = query->after,
     };
-    struct view_sink sink = request_sink(request);
+    struct view_sink sink = {exceptions_flush, request};
     struct view *view = NULL;
     vt_err err = limit_read(request, &exceptions.limit);
 

@@ -16,7 +16,7 @@ STORAGE = ["storage/storage.h", "storage/io.h", "storage/log.h", "storage/segmen
            "storage/base/"]
 ENGINE = ["engine/engine.h"]
 CLIENT = ["net/client/"]
-NET = ["net/net.h"]
+NET = ["net/net.h", "net/zones.h"]
 ALLOWED = {
     "include/venturi": [],
     "storage/base": CONTRACTS,
