@@ -10,7 +10,6 @@
 #include "venturi/assert.h"
 #include "venturi/time.h"
 
-#define ROWS_MAX   64
 #define TEXT_BYTES 65536
 
 struct rating_rig {
@@ -21,14 +20,14 @@ struct rating_rig {
     uint32_t block_rows;
     uint32_t row_number;
     struct row_block block;
-    uint64_t position[ROWS_MAX];
-    int64_t time_us[ROWS_MAX];
-    uint32_t source[ROWS_MAX];
-    struct row_id id[ROWS_MAX];
-    char id_text[ROWS_MAX][32];
-    uint32_t d[ROWS_MAX];
-    int64_t q[ROWS_MAX];
-    uint8_t present[ROWS_MAX];
+    uint64_t position[RATING_RIG_ROWS_MAX];
+    int64_t time_us[RATING_RIG_ROWS_MAX];
+    uint32_t source[RATING_RIG_ROWS_MAX];
+    struct row_id id[RATING_RIG_ROWS_MAX];
+    char id_text[RATING_RIG_ROWS_MAX][32];
+    uint32_t d[RATING_RIG_ROWS_MAX];
+    int64_t q[RATING_RIG_ROWS_MAX];
+    uint8_t present[RATING_RIG_ROWS_MAX];
     struct row_column columns[2];
     char text[TEXT_BYTES];
     uint32_t text_size;
@@ -130,7 +129,7 @@ rating_rig_catalog_of(const struct rating_rig *rig)
 void
 rating_rig_block_rows(struct rating_rig *rig, uint32_t count)
 {
-    VT_ASSERT(count > 0 && count <= ROWS_MAX);
+    VT_ASSERT(count > 0 && count <= RATING_RIG_ROWS_MAX);
     rig->block_rows = count;
 }
 

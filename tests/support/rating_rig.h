@@ -16,6 +16,8 @@
 
 #include "engine/rating.h"
 
+#define RATING_RIG_ROWS_MAX 4096 /* of a block */
+
 struct rating_rig;
 
 /* A JSON text with ' for ". */

@@ -147,6 +147,14 @@ static const struct line_case run_cases[] = {
     {"separate: a new one is opened", {RIG_V1(SUM(PACKAGE)), TWO_VERSIONS("separate")},
      {{"05", NULL, "50", NULL, NULL}, {"20", NULL, "50", NULL, NULL}},
      "c usage 50 50 2 2.00\nc usage 50 50 2 2.00\n"},
+    {"continue through a gap: a new one as well",
+     {RIG_V1(SUM(PACKAGE)),
+      "{'key': 'k', 'tenant': 'a', 'plan': 'p', 'plan_version': 'latest',"
+      " 'from': '2024-01-01T00:00:00Z', 'to': '2024-01-16T11:59:59.999999Z'}, {'key': 'k',"
+      " 'tenant': 'a', 'plan': 'p', 'plan_version': 'latest', 'version': 2, 'from': '" MID "',"
+      " 'counters': 'continue'}"},
+     {{"05", NULL, "50", NULL, NULL}, {"20", NULL, "50", NULL, NULL}},
+     "c usage 50 50 2 2.00\nc usage 50 50 2 2.00\n"},
     {"no event, no line; an event of zero, a line", {RIG_CUT(SUM(UNIT("1")), SUM(UNIT("1"))), NULL},
      {{"05", NULL, "0", NULL, NULL}, {"20", NULL, NULL, NULL, NULL}},
      "c usage 0 0 0 0.00\n"},
@@ -436,6 +444,33 @@ Test(rating, keeps_the_first_law, .timeout = 20)
             rating_rig_close(rig);
         }
         cr_expect_eq(cents[0], cents[1], "%s: %ld, cut %ld", charges[i], cents[0], cents[1]);
+    }
+}
+
+/* More rows than go through in one piece; those at an edge belong to what begins there. */
+Test(rating, cuts_a_block_exactly_at_the_instant, .timeout = 20)
+{
+    static const struct rating_rig_catalog catalog = {RIG_CUT(SUM(UNIT("1")), SUM(UNIT("2"))),
+                                                      NULL};
+    static const struct rating_rig_row before = {"2024-01-16T11:59:59.999999Z", NULL, "1", NULL,
+                                                 NULL};
+    static const struct rating_rig_row after = {MID, NULL, "1", NULL, NULL};
+
+    for (uint32_t count = 2046; count <= 2050; count++) {
+        struct rating_rig *rig = rating_rig_open(&catalog, NULL);
+        char lines[4096];
+        char want[128];
+
+        rating_rig_block_rows(rig, RATING_RIG_ROWS_MAX);
+        for (uint32_t i = 0; i < count; i++)
+            rating_rig_row(rig, &before);
+        for (uint32_t i = 0; i < 3; i++)
+            rating_rig_row(rig, &after);
+        drop_unrated(rating_rig_answer(rig), lines, sizeof lines);
+        (void)snprintf(want, sizeof want, "c usage %u %u %u %u.00\nc usage 3 3 6 6.00\n", count,
+                       count, count, count);
+        cr_expect_str_eq(lines, want);
+        rating_rig_close(rig);
     }
 }
 
