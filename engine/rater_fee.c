@@ -61,14 +61,23 @@ note_order(const void *left, const void *right)
     return event_note_order(left, right);
 }
 
-/* A part's events in their order. */
+static int
+value_order(const void *left, const void *right)
+{
+    const int64_t *a = left;
+    const int64_t *b = right;
+
+    return *a < *b ? -1 : *a > *b;
+}
+
+/* The part's events in their order, from the scratch arena. */
 static vt_err
-fees_of_events(struct walk *walk, const struct price_terms *terms, uint32_t first, uint32_t end)
+events_sorted(const struct walk *walk, uint32_t first, uint32_t end, struct event_note **out_notes,
+              uint64_t *out_count)
 {
     const struct slot *slot = walk->slot;
     uint64_t count = 0;
     uint64_t used = 0;
-    mpq_t value;
 
     for (uint32_t i = first; i < end; i++)
         count += slot->usages[i].gauge->more->event_count;
@@ -83,10 +92,43 @@ fees_of_events(struct walk *walk, const struct price_terms *terms, uint32_t firs
         used += more->event_count;
     }
     qsort(notes, count, sizeof *notes, note_order);
+    *out_notes = notes;
+    *out_count = count;
+    return VT_OK;
+}
+
+/* Events that are wholly free cost nothing and only draw; the one that draws the last free unit is
+ * the only one whose place counts. All others cost by their value alone, equal ones at once. */
+static vt_err
+fees_of_events(struct walk *walk, const struct price_terms *terms, uint32_t first, uint32_t end)
+{
+    uint32_t scale = walk->meter->scale;
+    struct event_note *notes;
+    uint64_t count;
+    uint64_t rest_count = 0;
+    vt_err err = events_sorted(walk, first, end, &notes, &count);
+    int64_t *rest =
+        err == VT_OK ? arena_alloc(walk->slot->run->scratch, (count + 1) * sizeof *rest) : NULL;
+    mpq_t value;
+
+    if (err != VT_OK || rest == NULL)
+        return err != VT_OK ? err : VT_NOMEM;
     mpq_init(value);
     for (uint64_t i = 0; i < count; i++) {
-        money_set_scaled(value, notes[i].value, walk->meter->scale);
+        if (notes[i].value <= 0 || mpq_sgn(walk->left) == 0) {
+            rest[rest_count++] = notes[i].value;
+            continue;
+        }
+        money_set_scaled(value, notes[i].value, scale);
         fees_draw(walk, terms, value, 1);
+    }
+    if (rest_count > 0)
+        qsort(rest, rest_count, sizeof *rest, value_order);
+    for (uint64_t i = 0, next = 0; i < rest_count; i = next) {
+        while (next < rest_count && rest[next] == rest[i])
+            next++;
+        money_set_scaled(value, rest[i], scale);
+        fees_draw(walk, terms, value, next - i);
     }
     mpq_clear(value);
     return VT_OK;
