@@ -186,8 +186,7 @@ main(void)
     struct data *data = calloc(1, sizeof *data);
     struct zones *zones = NULL;
 
-    if (data == NULL || zones_open(&zones) != VT_OK)
-        return 1;
+    VT_ASSERT(data != NULL && zones_open(&zones) == VT_OK);
     data_make(data);
     for (uint32_t c = 0; c < VT_COUNT(cases); c++) {
         struct catalog_zones source = zones_source(zones);
@@ -196,7 +195,7 @@ main(void)
         struct times best = {UINT64_MAX, UINT64_MAX, 0};
 
         if (catalog_load(text, &source, &catalog) != VT_OK) {
-            fprintf(stderr, "%s: %s\n", cases[c].name, vt_err_last());
+            (void)fprintf(stderr, "%s: %s\n", cases[c].name, vt_err_last());
             return 1;
         }
         for (uint32_t r = 0; r < ROUNDS; r++) {
@@ -207,11 +206,12 @@ main(void)
         }
         uint64_t rows = (uint64_t)ROWS * BLOCKS;
 
-        printf("{\"bench\":\"rating\",\"case\":\"%s\",\"rows\":%" PRIu64
-               ",\"picoseconds_per_row\":%" PRIu64 ",\"rows_per_second\":%" PRIu64
-               ",\"finish_us\":%" PRIu64 ",\"lines\":%u}\n",
-               cases[c].name, rows, best.add_ns * 1000 / rows,
-               rows * UINT64_C(1000000000) / best.add_ns, best.finish_ns / 1000, best.line_count);
+        (void)printf("{\"bench\":\"rating\",\"case\":\"%s\",\"rows\":%" PRIu64
+                     ",\"picoseconds_per_row\":%" PRIu64 ",\"rows_per_second\":%" PRIu64
+                     ",\"finish_us\":%" PRIu64 ",\"lines\":%u}\n",
+                     cases[c].name, rows, best.add_ns * 1000 / rows,
+                     rows * UINT64_C(1000000000) / best.add_ns, best.finish_ns / 1000,
+                     best.line_count);
         catalog_free(catalog);
     }
     zones_close(zones);

@@ -11,22 +11,19 @@
  *
  * Output: "L " and a line, "U " and unrated usage, each as JSON.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "arena.h"
 #include "catalog.h"
 #include "dict.h"
 #include "json_out.h"
 #include "rating.h"
 #include "venturi/assert.h"
+#include "zones.h"
 
-#define FIELDS_MAX     CATALOG_FIELDS_MAX
-#define DICT_BLOCKS    3 /* blocks that share a dictionary */
-#define ZONE_BYTES_MAX (1 << 20)
+#define FIELDS_MAX  CATALOG_FIELDS_MAX
+#define DICT_BLOCKS 3 /* blocks that share a dictionary */
 
 struct field {
     struct vt_str name;
@@ -57,8 +54,8 @@ check(vt_err err, const char *what)
 {
     if (err == VT_OK)
         return;
-    fprintf(stderr, "rating_probe: %s: %s: %s\n", what, vt_err_name(err), vt_err_last());
-    exit(1);
+    (void)fprintf(stderr, "rating_probe: %s: %s: %s\n", what, vt_err_name(err), vt_err_last());
+    exit(1); /* NOLINT(concurrency-mt-unsafe): there is one thread */
 }
 
 static void *
@@ -169,29 +166,6 @@ rows_read(const char *path)
         check(reader.bad ? VT_BAD_FORMAT : VT_OK, path);
     }
     return rows;
-}
-
-/* ---- the catalog ---- */
-
-static vt_err
-zone_read(void *context, struct vt_str name, struct vt_bytes *out_tzif)
-{
-    struct arena *arena = context;
-    char path[256];
-
-    (void)snprintf(path, sizeof path, "/usr/share/zoneinfo/%.*s", (int)name.size, name.data);
-    int fd = open(path, O_RDONLY);
-    uint8_t *data = need(arena_alloc(arena, ZONE_BYTES_MAX));
-
-    if (fd < 0)
-        return VT_NOT_FOUND;
-    ssize_t got = read(fd, data, ZONE_BYTES_MAX);
-
-    close(fd);
-    if (got <= 0)
-        return VT_IO;
-    *out_tzif = (struct vt_bytes){data, (uint64_t)got};
-    return VT_OK;
 }
 
 /* ---- blocks ---- */
@@ -393,13 +367,13 @@ rate_tenant(const struct rater_options *options, const struct rows *rows, uint32
 int
 main(int argc, char **argv)
 {
-    struct arena arena; /* of zone files */
-    struct catalog_zones zones = {zone_read, &arena};
+    struct catalog_zones source;
+    struct zones *zones = NULL;
     struct catalog *catalog = NULL;
     struct json_out out;
 
     if (argc < 4 || argc > 5) {
-        fprintf(stderr, "usage: rating_probe CATALOG.json ROWS.txt BLOCK_ROWS [AT_US]\n");
+        (void)fprintf(stderr, "usage: rating_probe CATALOG.json ROWS.txt BLOCK_ROWS [AT_US]\n");
         return 2;
     }
     struct vt_bytes text = file_read(argv[1]);
@@ -410,8 +384,9 @@ main(int argc, char **argv)
     check(block_rows == 0 ? VT_INVALID : VT_OK, "BLOCK_ROWS");
     if (argc == 5)
         options.at_us = strtoll(argv[4], NULL, 10);
-    arena_init(&arena, ZONE_BYTES_MAX);
-    check(catalog_load((struct vt_str){(const char *)text.data, (uint32_t)text.size}, &zones,
+    check(zones_open(&zones), "zones");
+    source = zones_source(zones);
+    check(catalog_load((struct vt_str){(const char *)text.data, (uint32_t)text.size}, &source,
                        &catalog),
           "catalog");
     options.catalog = catalog;
@@ -426,7 +401,7 @@ main(int argc, char **argv)
     }
     json_out_deinit(&out);
     catalog_free(catalog);
-    arena_deinit(&arena);
+    zones_close(zones);
     free_bytes(rows.text);
     free_bytes(text);
     free(rows.at);

@@ -38,7 +38,7 @@ need(vt_err err, const char *what)
 {
     if (err == VT_OK)
         return;
-    fprintf(stderr, "rating_rig: %s: %s: %s\n", what, vt_err_name(err), vt_err_last());
+    (void)fprintf(stderr, "rating_rig: %s: %s: %s\n", what, vt_err_name(err), vt_err_last());
     abort();
 }
 
