@@ -20,7 +20,8 @@
     X("exceptions", command_exceptions, "list, retry or discard exceptions")        \
     X("replay", command_replay, "rate history from the log alone")                  \
     X("verify", command_verify, "every checksum, the chain, the counts")            \
-    X("inspect", command_inspect, "what is in a store, down to a record")
+    X("inspect", command_inspect, "what is in a store, down to a record")           \
+    X("bench", command_bench, "load generator and reports")
 
 #define COMMAND_DECLARE(name, function, text) int function(int argc, char **argv);
 COMMAND_TABLE(COMMAND_DECLARE)
