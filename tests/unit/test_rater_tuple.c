@@ -1,6 +1,6 @@
 /*
  * Goal:   rows find their cell whatever the number of strings: while the numbers of the dimensions
- *         index an array, when they have grown too many for it, and from one dictionary to the next.
+ *         index an array, when they have grown too many for it, and in the next dictionary.
  * Method: blocks of random pairs of strings, of several chunks each; the quantity of every pair
  *         against a table that was counted by hand.
  */
