@@ -8,7 +8,7 @@ build=build/release
 
 # demo_main: what a stranger watches. Everything before it is preparation.
 demo_main() {
-    "$build/venturid" --version
+    python3 tools/demo_run.py "$build" "$@"
 }
 
 # quietly LOG COMMAND...: shows the output only where it matters.
