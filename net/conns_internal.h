@@ -34,7 +34,8 @@
 #define CONNS_HELD_MAX     8U /* buffers of one connection that is not read on: then no more come */
 #define CONNS_WAITERS_MAX  16384U
 #define CONNS_OUT_SOFT     (UINT32_C(8) << 20) /* above it the peer's frames are not read */
-#define CONNS_OUT_HARD     (UINT32_C(32) << 20)
+/* What is in flight when reading stops may still add 64 acks of 65,536 verdicts, 32 MiB. */
+#define CONNS_OUT_HARD     (UINT32_C(64) << 20)
 #define CONNS_OUT_KEEP     (UINT32_C(64) << 10) /* of a buffer that is empty again */
 #define CONNS_STRIKES_MAX  3U
 #define CONNS_HELLO_NS     (5 * NS_PER_S)

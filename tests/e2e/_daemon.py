@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import struct
@@ -143,7 +144,8 @@ class Peer:
 class Daemon:
     """venturid in a temporary directory; a with-statement stops and removes it."""
 
-    def __init__(self, catalog, *options):
+    def __init__(self, catalog, *options, descriptors=None):
+        self.descriptors = descriptors
         self.dir = tempfile.mkdtemp(prefix="venturi_e2e_")
         self.data = os.path.join(self.dir, "data")
         self.log = os.path.join(self.dir, "stderr")
@@ -160,7 +162,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 [os.path.join(BUILD, "venturid"), "--data", self.data, "--catalog", self.catalog,
                  "--listen", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{http}", *self.options],
-                stderr=log)
+                stderr=log, preexec_fn=self._limit if self.descriptors else None)
         for _ in range(600):
             with open(self.log, encoding="utf-8", errors="replace") as log:
                 log.seek(at)
@@ -172,6 +174,9 @@ class Daemon:
                 break
             time.sleep(0.05)
         self.fail("the daemon does not start")
+
+    def _limit(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
 
     def stop(self):
         self.process.terminate()
