@@ -1,9 +1,9 @@
 /*
  * sim_engine - crashes a whole engine after the operations of a simulated disk, with several
  * subsets of what was not durable, also while it recovers, seals and edits the manifest, and fails
- * calls once and for ever. Two things say what must be there afterwards: a twin engine that is fed the
- * same and never crashes, and a naive model (sim_model.h). After each crash, by the numbers of the
- * list of invariants that the project keeps:
+ * calls once and for ever. Two things say what must be there afterwards: a twin engine that is fed
+ * the same and never crashes, and a naive model (sim_model.h). After each crash, by the numbers of
+ * the list of invariants that the project keeps:
  *
  *    1  every acked commit, and every one that a view has shown, is there
  *    2  verdicts, counters and rows are those of the model: counted exactly once

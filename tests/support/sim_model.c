@@ -110,6 +110,8 @@ sim_model_payload(struct arena *arena, const struct sim_frame *frame)
         if ((event->id & SIM_SESSION_ID) == 0) {
             (void)snprintf(id, sizeof id, "%" PRIu64, event->id);
             made.id = str_of(id);
+            if (event->id % 3 == 0)
+                made.source = VT_STR("meter");
         }
         if (event->flaw != SIM_NO_TOKENS)
             made.fields[made.field_count++] =

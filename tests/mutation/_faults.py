@@ -1,0 +1,241 @@
+"""The planted faults: one line each, with the test that must turn red.
+
+`test` is "PROGRAM ARGUMENTS", or "PROGRAM: COMMAND" where a script runs the program; BUILD in a
+command is the build directory.
+"""
+
+FAULTS = []
+
+SIM_LOG = "sim_log --points 2000"
+SIM_ENGINE = "sim_engine --points 400 --faults 30 --seconds 40"
+ENGINE = "engine_probe: python3 tests/prop/engine.py --cases 60 --seed 20"
+RATING = "rating_probe: python3 tests/prop/rating.py --cases 40 --seed 20"
+
+
+def fault(name, file, old, new, test):
+    FAULTS.append({"name": name, "file": file, "old": old, "new": new, "test": test})
+
+
+# ---- the order on disk
+
+fault("a manifest edit is not synced", "storage/manifest.c",
+      "            err = io_sync(manifest->files[place.copy]);",
+      "            err = VT_OK;", SIM_LOG)
+fault("a new manifest is not synced before its name", "storage/manifest.c",
+      "        err = io_sync(file);", "        err = VT_OK;", SIM_LOG)
+fault("the manifest's directory is not synced", "storage/manifest.c",
+      "        err = io_sync_dir(manifest->io, manifest->dir);", "        err = VT_OK;", SIM_LOG)
+fault("a start number is lost", "storage/manifest.c",
+      "    state->start = start;", "    state->start = start - 1;", SIM_LOG)
+fault("a start forgets what it follows", "storage/manifest.c",
+      "    state->follows_number = number;", "    state->follows_number = 0;", SIM_LOG)
+fault("recovered commits are not synced", "storage/recovery.c",
+      "        err = io_sync(lanes->files[i]);", "        err = VT_OK;", SIM_LOG)
+fault("the chain accepts an older start", "storage/recovery.c",
+      "    if (info->start < chain->base.last_start && "
+      "info->number > chain->base.follows_number)",
+      "    if (info->start > chain->last_start && "
+      "info->number > chain->base.follows_number)", SIM_LOG)
+fault("the chain does not look at the check before", "storage/recovery.c",
+      "        info->previous != chain->last_check || info->start < chain->last_start)",
+      "        info->start < chain->last_start)", "test_recovery")
+fault("a torn payload passes", "storage/recovery.c",
+      "    if (!info->intact || info->number != chain->last_number + 1 ||",
+      "    if (info->number != chain->last_number + 1 ||", SIM_LOG)
+fault("a hole below what was durable is cut in silence", "storage/recovery.c",
+      "    if (err == VT_OK && !tolerate && chain.last_number < chain.proven)",
+      "    if (err == VT_OK && !tolerate && chain.last_number > chain.proven)", "test_store")
+fault("a commit counts as durable before those before it", "storage/log.c",
+      "    while (log->order_first != NULL && log->order_first->state == BUFFER_DONE) {",
+      "    while (log->order_first != NULL && log->order_first->state != BUFFER_QUEUED) {", SIM_LOG)
+fault("a failed write counts as done", "storage/log.c",
+      "    if (result != VT_OK) {\n        fail(log, result);",
+      "    if (result == VT_NOMEM) {\n        fail(log, result);", SIM_LOG)
+fault("more commits in flight than lanes", "storage/log.c",
+      "    if (buffer->number <= log->durable + log->lane_count)\n        lane_start(log, queue);",
+      "    lane_start(log, queue);", SIM_LOG)
+fault("a lane is released one commit too far", "storage/lane.c",
+      "        if (extent->number > number)", "        if (extent->number > number + 1)", SIM_LOG)
+fault("a wrapped lane runs into its tail", "storage/lane.c",
+      "        if (tail >= blocks) {", "        if (tail + 1 >= blocks) {", SIM_LOG)
+fault("payload checksums are not looked at", "storage/commit.c",
+      "            vt_crc32c(data + offset, bytes) != le32_get(record->payload_crc))",
+      "            vt_crc32c(data + offset, bytes) == 0)", SIM_LOG)
+fault("a segment is not synced", "storage/segment_writer.c",
+      "        err = io_sync(writer->file);", "        err = VT_OK;", "test_segment_writer")
+fault("a flipped bit in a segment passes", "storage/segment_reader.c",
+      "    if (vt_crc32c_more(seed, out, info->stored_bytes) != info->stored_crc)",
+      "    if (vt_crc32c_more(seed, out, info->stored_bytes) == 0)", "test_segment")
+
+# ---- the core: commits, acks, sessions, cuts
+
+fault("an ack before durable, a view before durable", "engine/core.c",
+      "    return core->log == NULL || work->meta.number <= log_durable(core->log);",
+      "    return core != NULL;", SIM_ENGINE)
+fault("a resend is counted twice", "engine/part.c",
+      "    part->total.duplicates += count;",
+      "    part->total.duplicates += count + (count == 3);", SIM_ENGINE)
+fault("a resend is logged and not counted", "engine/core_work.c",
+      "        vt_err err = part_count_resend(core->parts[partition], tenant, count);",
+      "        vt_err err = part_count_resend(core->parts[partition], tenant, 0);", SIM_ENGINE)
+fault("a session's next sequence is one too far", "engine/core_session.c",
+      "    producer->durable_next = end;", "    producer->durable_next = end + 1;", SIM_ENGINE)
+fault("an epoch that has ended is open again", "engine/core_session.c",
+      "    if (epoch < producer->epoch)\n        return vt_err_detail(VT_PRODUCER_TAKEN,",
+      "    if (epoch + 1 < producer->epoch)\n        return vt_err_detail(VT_PRODUCER_TAKEN,",
+      SIM_ENGINE)
+fault("a new epoch keeps the old intervals", "engine/core_session.c",
+      "        producer->interval_count = 0;\n        producer->durable_next = 1;",
+      "        producer->durable_next = 1;", SIM_ENGINE)
+fault("sessions are not settled at a start", "engine/core_recover.c",
+      "    sessions_settle(core);", "    (void)sessions_settle;", SIM_ENGINE)
+fault("the state of a seal forgets intervals", "engine/core_state.c",
+      "    put_u32(writer, producer->interval_count);",
+      "    put_u32(writer, producer->interval_count & 0u);", SIM_ENGINE)
+fault("a token's only tenant is not checked", "engine/core_admit.c",
+      "        if (!vt_str_equal(batch->strings[code], tenant))",
+      "        if (vt_str_equal(batch->strings[code], VT_STR(\"~\")))", "test_core")
+fault("the door does not see ids in flight", "engine/core_admit.c",
+      "        if (need > 0 && need + core->ids_in_flight[p] > part_dedup_room(core->parts[p]))",
+      "        if (need > 0 && need > part_dedup_room(core->parts[p]))", "test_core")
+fault("a partition gets the next one's events", "engine/core_admit.c",
+      "        start[batch->partition[e] + 1]++;", "        start[batch->partition[e]]++;",
+      SIM_ENGINE)
+fault("an old arrival goes back in time", "engine/core_commit.c",
+      "    int64_t arrival_us = now_us > core->arrival_last_us ? now_us : core->arrival_last_us;\n"
+      "    struct core_item *item = NULL;\n\n    VT_ASSERT(core->magic == CORE_MAGIC);",
+      "    int64_t arrival_us = now_us;\n"
+      "    struct core_item *item = NULL;\n\n    VT_ASSERT(core->magic == CORE_MAGIC);",
+      "test_core")
+fault("a cut loses the manifest's state", "engine/core_cut.c",
+      "            .state = state,", "            .state = cut->core_state,", SIM_ENGINE)
+fault("a cut drops the feed", "engine/seal_lists.c",
+      "    seal->meta.feed = le32_put(count);", "    seal->meta.feed = le32_put(0 * count);",
+      SIM_ENGINE)
+
+# ---- exactly once
+
+fault("the duplicate check is skipped", "engine/dedup.c",
+      "        if (dedup_match(at, tag) != 0)\n            return true;",
+      "        if (dedup_match(at, tag) == UINT32_MAX)\n            return true;", "test_part")
+fault("a full line hides what spilled", "engine/dedup.c",
+      "        dedup->spilled[line / 64] |= UINT64_C(1) << (line % 64);",
+      "        dedup->spilled[line / 64] |= UINT64_C(1) << (line % 32);", "test_dedup")
+fault("a conflict is not counted", "engine/part_apply.c",
+      "    tally->conflicts += verdict == VT_CONFLICT;",
+      "    tally->conflicts += verdict > VT_EXCEPTION;", "test_part_model")
+fault("a conflict is no duplicate", "engine/part_apply.c",
+      "    tally->duplicates += verdict == VT_DUPLICATE || verdict == VT_CONFLICT;",
+      "    tally->duplicates += verdict == VT_DUPLICATE;", "test_part_model")
+fault("content is not compared", "engine/part_apply.c",
+      "    bool equal = part_content_equal(batch, index, &first);",
+      "    bool equal = part_content_equal(batch, index, &first) || true;", "test_part")
+fault("the default verdict is accepted", "engine/part_apply.c",
+      "    uint8_t verdict = VT_EXCEPTION;", "    uint8_t verdict = VT_ACCEPTED;", "test_part")
+fault("a retry forgets the source of an id", "engine/part_settle.c",
+      "                           batch->strings[batch->source[0]], &batch->id[0]);",
+      "                           batch->strings[0], &batch->id[0]);", SIM_ENGINE)
+fault("a discarded exception is retried", "engine/part_settle.c",
+      "    return list->entries[low].settled ? NULL : &list->entries[low];",
+      "    return &list->entries[low];", SIM_ENGINE)
+fault("a retry leaves the exception counted", "engine/part_settle.c",
+      "        from[i]->exceptions--;", "        from[i]->exceptions -= i;", "test_part_model")
+fault("malformed events are retried", "engine/part_settle.c",
+      "        if (entry != NULL && entry->reason != VT_REASON_NONE &&\n"
+      "            entry->reason != VT_REASON_MALFORMED)",
+      "        if (entry != NULL && entry->reason != VT_REASON_NONE)", "test_part")
+fault("a start forgets the conflicts that are open", "engine/part_settle.c",
+      "    load->exceptions += entry->reason != VT_REASON_NONE;\n"
+      "    return open_list_add(list, &open);",
+      "    load->exceptions += entry->reason != VT_REASON_NONE;\n"
+      "    return entry->reason == VT_REASON_NONE ? VT_OK : open_list_add(list, &open);",
+      "test_part")
+
+# ---- what an event is
+
+fault("surrogates pass as UTF-8", "storage/base/utf8.c",
+      "        high = 0x9F;", "        high = 0xBF;", "test_utf8")
+fault("the greatest code point is one too small", "storage/base/utf8.c",
+      "        high = 0x8F;", "        high = 0x8E;", "test_utf8")
+fault("one level too deep passes", "engine/msgpack_cursor.c",
+      "    if (level + skim->open >= VT_DEPTH_MAX) {",
+      "    if (level + skim->open > VT_DEPTH_MAX) {", "test_msgpack_cursor")
+fault("more elements than bytes pass", "engine/msgpack_cursor.c",
+      "    skim->awaited += elements;", "    skim->awaited = elements;", "test_msgpack_cursor")
+fault("a catalog one level too deep", "engine/json_tree.c",
+      "    if (builder->depth == JSON_DEPTH_MAX)", "    if (builder->depth == JSON_DEPTH_MAX - 1)",
+      "test_json_tree")
+fault("the first moment that is too late passes", "engine/batch_judge.c",
+      "    return utc.us >= VT_EVENT_FIRST_US && utc.us <= VT_EVENT_LAST_US;",
+      "    return utc.us >= VT_EVENT_FIRST_US && utc.us <= VT_EVENT_LAST_US + 1;",
+      "test_batch_rows")
+fault("a missing field is none", "engine/batch_judge.c",
+      "            *reason = VT_REASON_MISSING_FIELD;", "            *reason = VT_REASON_NONE;",
+      "test_batch_rows")
+fault("unknown types before unknown tenants", "engine/batch_judge.c",
+      "    else if (batch->tenant[index] == CATALOG_NONE)",
+      "    else if (batch->tenant[index] == CATALOG_NONE && type != CATALOG_NONE)",
+      "test_batch_rows")
+fault("a header's flags are not checked", "storage/base/wire.c",
+      "    if (le16_get(header->flags) != 0)", "    if (le16_get(header->flags) > 1)", "test_wire")
+fault("a batch of no events passes", "storage/base/wire.c",
+      "    return event_count > 0 && event_count <= VT_BATCH_EVENTS_MAX ? VT_OK : VT_BAD_LENGTH;",
+      "    return event_count <= VT_BATCH_EVENTS_MAX ? VT_OK : VT_BAD_LENGTH;", "test_wire")
+fault("an added field may be required", "engine/catalog_extend.c",
+      "(required != NULL && !required->truth))", "(required != NULL))", "test_catalog_pack")
+
+# ---- windows and the feed
+
+fault("a swapped tie in last", "engine/row_id.c",
+      "    return vt_str_compare(row_id_text(a, text_a), row_id_text(b, text_b));",
+      "    return vt_str_compare(row_id_text(b, text_b), row_id_text(a, text_a));", "test_cells")
+fault("last by arrival", "engine/cells.c",
+      "        return cell->count == 0 || row->time_us > last->time_us;",
+      "        return cell->count == 0 || row->time_us != last->time_us;", ENGINE)
+fault("a window is final a moment late", "engine/window_state.c",
+      "    while (err == VT_OK && window_state_due_us(state) <= tick->arrival_us) {",
+      "    while (err == VT_OK && window_state_due_us(state) < tick->arrival_us) {",
+      "test_window_state")
+fault("a close takes one window too many", "engine/window_state.c",
+      "           win_end_us(state, win) <= before_us && (!win->final || win->dirty != NULL);",
+      "           win_end_us(state, win) <= before_us + 1 && (!win->final || win->dirty != NULL);",
+      "test_window_state")
+fault("a burst makes two revisions", "engine/window_state.c",
+      "    if (err != VT_OK || dirty_find(state, win, state->pack, bytes) != NULL)",
+      "    if (err != VT_OK)", "test_window_state")
+fault("a tick is every commit", "engine/part.c",
+      "    return vt_floor_us(arrival_us, VT_US_PER_SECOND) > "
+      "vt_floor_us(before_us, VT_US_PER_SECOND);",
+      "    return vt_floor_us(arrival_us, VT_US_PER_SECOND) >= "
+      "vt_floor_us(before_us, VT_US_PER_SECOND);", "test_part")
+fault("a page of the feed repeats its cursor's row", "engine/view_feed.c",
+      "    if ((collect->has_after && page_key_compare(&key, &collect->after) <= 0) ||",
+      "    if ((collect->has_after && page_key_compare(&key, &collect->after) < 0) ||", SIM_ENGINE)
+fault("a cursor of another store is believed", "engine/view_feed.c",
+      "    if (memcmp(signature, cursor + CURSOR_BODY, sizeof signature) != 0)",
+      "    if (memcmp(signature, cursor + CURSOR_BODY, 1) > 255)", "test_core")
+
+# ---- money
+
+fault("half_up for half_even", "engine/money.c",
+      "    if (order > 0 || (order == 0 && (mode == ROUND_HALF_UP || mpz_odd_p(whole))))",
+      "    if (order > 0 || (order == 0 && (mode <= ROUND_HALF_EVEN || mpz_odd_p(whole))))",
+      "test_money")
+fault("the allowance is not floored", "engine/rater_slot.c",
+      "    money_floor(walk->allowance, walk->allowance, walk->meter->scale);",
+      "    (void)money_floor;", RATING)
+fault("a tier's last unit falls into the next", "engine/price_model.c",
+      "        if (terms->tiers[i].open || mpq_cmp(total, high) <= 0)",
+      "        if (terms->tiers[i].open || mpq_cmp(total, high) < 0)", "test_price_model")
+fault("a tier's flat is charged before it is entered", "engine/price_model.c",
+      "        last = tier->open || mpq_cmp(units, high) <= 0;",
+      "        last = tier->open || mpq_cmp(units, high) < 0;", "test_price_model")
+fault("only whole packages are charged", "engine/price_model.c",
+      "    mpz_cdiv_q(mpq_numref(out), mpq_numref(out), mpq_denref(out));",
+      "    mpz_fdiv_q(mpq_numref(out), mpq_numref(out), mpq_denref(out));", "test_price_model")
+fault("the minimum of an event is taken off", "engine/price_model.c",
+      "        if (terms->has_per_event_min && mpq_cmp(fee, rate) < 0)",
+      "        if (terms->has_per_event_min && mpq_cmp(fee, rate) > 0)", "test_price_model")
+fault("ties of shares in the other order", "engine/money.c",
+      "    return a->index < b->index ? -1 : a->index > b->index;",
+      "    return a->index < b->index ? 1 : -(a->index > b->index);", RATING)
