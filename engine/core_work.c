@@ -195,6 +195,17 @@ core_inline_callbacks(struct core_inline *inline_state, struct core_callbacks *o
     };
 }
 
+/* The catalog in force at the last submitted commit: one in the open commit is not yet part of the order. */
+static const struct catalog *
+catalog_submitted(const struct core *core)
+{
+    uint32_t at = core->catalog_count;
+
+    while (at > 1 && core->catalogs[at - 1].commit > core->commit_last)
+        at--;
+    return core->catalogs[at - 1].catalog;
+}
+
 vt_err
 core_view_ask(struct core *core, bool want_tenants, void *waiter)
 {
@@ -220,6 +231,7 @@ core_view_ask(struct core *core, bool want_tenants, void *waiter)
         .event_count = 0,
         .arrival_us = core->arrival_last_us,
     };
+    work->catalog = catalog_submitted(core);
     work->want_tenants = want_tenants;
     work->waiter = waiter;
     core_dispatch(core, work);
