@@ -35,17 +35,17 @@
 #define CONNS_WAITERS_MAX  16384U
 #define CONNS_OUT_SOFT     (UINT32_C(8) << 20) /* above it the peer's frames are not read */
 /* What is in flight when reading stops may still add 64 acks of 65,536 verdicts, 32 MiB. */
-#define CONNS_OUT_HARD     (UINT32_C(64) << 20)
-#define CONNS_OUT_KEEP     (UINT32_C(64) << 10) /* of a buffer that is empty again */
-#define CONNS_STRIKES_MAX  3U
-#define CONNS_HELLO_NS     (5 * NS_PER_S)
-#define CONNS_FRAME_NS     (10 * NS_PER_S)
-#define CONNS_IDLE_NS      (60 * NS_PER_S)
-#define CONNS_OUT_NS       (60 * NS_PER_S)
-#define CONNS_LINGER_NS    (2 * NS_PER_S)
-#define CONNS_SWEEP_NS     (100 * NS_PER_MS)
-#define CONNS_ACCEPT_NS    (100 * NS_PER_MS) /* a pause after a failed accept */
-#define CONNS_ERROR_TEXT   512U
+#define CONNS_OUT_HARD    (UINT32_C(64) << 20)
+#define CONNS_OUT_KEEP    (UINT32_C(64) << 10) /* of a buffer that is empty again */
+#define CONNS_STRIKES_MAX 3U
+#define CONNS_HELLO_NS    (5 * NS_PER_S)
+#define CONNS_FRAME_NS    (10 * NS_PER_S)
+#define CONNS_IDLE_NS     (60 * NS_PER_S)
+#define CONNS_OUT_NS      (60 * NS_PER_S)
+#define CONNS_LINGER_NS   (2 * NS_PER_S)
+#define CONNS_SWEEP_NS    (100 * NS_PER_MS)
+#define CONNS_ACCEPT_NS   (100 * NS_PER_MS) /* a pause after a failed accept */
+#define CONNS_ERROR_TEXT  512U
 
 _Static_assert(CONNS_BUFFER_COUNT < CONNS_BUFFER_NONE, "numbers of buffers");
 

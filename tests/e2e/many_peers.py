@@ -1,4 +1,4 @@
-"""Goal:   a peer that takes no acks, and a crowd that takes all descriptors, cost the others nothing
+"""Goal:   a peer that takes no acks, and a crowd that takes all descriptors, cost others nothing
         and leave nothing behind; frames of many producers at once count once each.
 Method: a daemon with few descriptors. A peer sends batches whose acks are large and reads none,
         until it is held up; another one must be served meanwhile, and the first one get all its

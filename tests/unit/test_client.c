@@ -303,7 +303,7 @@ static const struct end_case {
     vt_err want;
 } end_cases[] = {
     /* clang-format off */
-    { "a token refused",        1, { { .sequence_next = 1, .fatal = VT_BAD_TOKEN } }, VT_BAD_TOKEN },
+    { "a token refused", 1, { { .sequence_next = 1, .fatal = VT_BAD_TOKEN } }, VT_BAD_TOKEN },
     { "a newer connection",     1, { { .sequence_next = 1, .take = 2, .ack = 1,
                                        .fatal = VT_PRODUCER_TAKEN } }, VT_PRODUCER_TAKEN },
     { "no daemon of ours",      1, { { .garbage = true } }, VT_BAD_MAGIC },
