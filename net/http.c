@@ -28,6 +28,8 @@ listen_http(const struct http_options *options, int *out_fd, uint16_t *out_port)
     struct sockaddr_storage bound;
     socklen_t bound_bytes = sizeof bound;
     int one = 1;
+
+    memset(&bound, 0, sizeof bound);
     int failed = getaddrinfo(options->host, NULL, &hints, &found);
 
     if (failed != 0)

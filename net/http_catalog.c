@@ -147,8 +147,8 @@ put_hash(struct json_out *out, const struct catalog *catalog)
     char text[64];
 
     for (uint32_t i = 0; i < 32; i++) {
-        text[2 * i] = digits[catalog->sha256[i] >> 4];
-        text[2 * i + 1] = digits[catalog->sha256[i] & 15];
+        text[(size_t)2 * i] = digits[catalog->sha256[i] >> 4];
+        text[(size_t)2 * i + 1] = digits[catalog->sha256[i] & 15];
     }
     json_key(out, VT_STR("sha256"));
     json_string(out, (struct vt_str){text, sizeof text});

@@ -219,7 +219,7 @@ refuse_rest(struct ingest *ingest, vt_err err)
 
     if (ingest->durable_lines == 0)
         return err;
-    snprintf(detail, sizeof detail, "%s", vt_err_last());
+    (void)snprintf(detail, sizeof detail, "%s", vt_err_last());
     vt_err_clear();
     return vt_err_detail(err, "lines 1 to %llu are taken, what follows is not: %s",
                          (unsigned long long)ingest->durable_lines,

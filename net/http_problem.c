@@ -1,7 +1,6 @@
 /* http_problem.c - see http_problem.h. */
 #include "http_problem.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,6 +29,17 @@ http_status(vt_err err)
     return 500; /* damage, a failed write, a state that should not be */
 }
 
+/* Of VT_BAD_CURSOR the letters of bad-cursor. */
+static char
+problem_letter(char c)
+{
+    static const char upper[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+    static const char lower[] = "abcdefghijklmnopqrstuvwxyz-";
+    const char *found = strchr(upper, c);
+
+    return c == '\0' || found == NULL ? c : lower[found - upper];
+}
+
 void
 http_problem_put(struct json_out *out, const struct http_problem *problem)
 {
@@ -42,7 +52,7 @@ http_problem_put(struct json_out *out, const struct http_problem *problem)
     VT_ASSERT(problem->err != VT_OK);
     VT_ASSERT(strlen(name) < sizeof type - size);
     for (const char *at = name + strlen("VT_"); *at != '\0'; at++)
-        type[size++] = *at == '_' ? '-' : (char)tolower((unsigned char)*at);
+        type[size++] = problem_letter(*at);
     /* A detail is cut at 511 bytes, which may be in the middle of a character. */
     while (detail.size > 0 && !vt_utf8_valid(detail))
         detail.size--;

@@ -86,11 +86,11 @@ read_text(const struct http_pair *pair, struct vt_str *out_text)
 static vt_err
 read_reason(const struct http_pair *pair, uint8_t *out_reason)
 {
-    for (uint8_t reason = VT_REASON_NONE + 1; reason < VT_REASON_COUNT; reason++) {
-        const char *name = vt_reason_name(reason);
+    for (int reason = VT_REASON_NONE + 1; reason < VT_REASON_COUNT; reason++) {
+        const char *name = vt_reason_name((uint8_t)reason);
 
         if (vt_str_equal(pair->value, (struct vt_str){name, (uint32_t)strlen(name)})) {
-            *out_reason = reason;
+            *out_reason = (uint8_t)reason;
             return VT_OK;
         }
     }

@@ -176,8 +176,9 @@ check_token(struct http_request *request)
     return err;
 }
 
+/* The order of arguments is libmicrohttpd's. */
 static enum MHD_Result
-pair_see(void *context, enum MHD_ValueKind kind, const char *key, size_t key_bytes,
+pair_see(void *context, enum MHD_ValueKind kind, const char *key, size_t key_bytes, /* NOLINT */
          const char *value, size_t value_bytes)
 {
     struct http_request *request = context;
@@ -354,7 +355,7 @@ answer_send(struct http_request *request)
         return MHD_NO;
     if (at == 0)
         at = atomic_load(&request->http->position);
-    snprintf(position, sizeof position, "%llu", (unsigned long long)at);
+    (void)snprintf(position, sizeof position, "%llu", (unsigned long long)at);
     header_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, request->content_type);
     header_add(response, "Venturi-Position", position);
     header_add(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");

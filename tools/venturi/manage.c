@@ -219,8 +219,8 @@ positions_body(const struct option_list *positions, char *body, size_t body_byte
     }
     if (at > 0) {
         VT_ASSERT(at + 2 < body_bytes);
-        memcpy(body + at, "]}", 2);
-        at += 2;
+        body[at++] = ']';
+        body[at++] = '}';
     }
     *out_size = at;
     return VT_OK;

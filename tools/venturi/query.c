@@ -202,14 +202,15 @@ static const char feed_help[] =
     "\n" ASK_STATUS_HELP;
 
 static vt_err
-feed_run(const struct ask *ask, struct remote_request *request, bool follow)
+feed_run(const struct ask *ask, const struct remote_request *first, bool follow)
 {
     const struct timespec wait = {0, FOLLOW_WAIT_NS};
+    struct remote_request request = *first;
     char cursor[REMOTE_CURSOR_BYTES];
 
     for (;;) {
         struct remote_answer answer;
-        vt_err err = remote_do(ask->remote, request, &answer);
+        vt_err err = remote_do(ask->remote, &request, &answer);
 
         if (err != VT_OK)
             return err;
@@ -222,7 +223,7 @@ feed_run(const struct ask *ask, struct remote_request *request, bool follow)
         if (answer.cursor[0] == '\0')
             continue; /* nothing yet, from the beginning */
         memcpy(cursor, answer.cursor, sizeof cursor);
-        request->params[0].value = cursor;
+        request.params[0].value = cursor;
     }
 }
 

@@ -293,7 +293,7 @@ remote_open(const char *url, const char *token, struct remote **out_remote)
         free(remote);
         return vt_err_detail(VT_INVALID, "--from: not a URL");
     }
-    memcpy(remote->base, url, size);
+    (void)snprintf(remote->base, sizeof remote->base, "%.*s", (int)size, url);
     int written = snprintf(line, sizeof line, "Authorization: Bearer %s", token);
 
     VT_ASSERT(written > 0 && (size_t)written < sizeof line);
