@@ -1,4 +1,4 @@
-/* cells.c - see cells.h: the table and rows one by one. Blocks: cells_block.c. Folding:
+/* cells.c - see cells.h: the table. Rows: cells_rows.c. Blocks: cells_block.c. Folding:
  * cells_fold.c. */
 #include "cells.h"
 
@@ -212,6 +212,16 @@ same_window(const struct cell *cell, uint32_t meter, uint32_t tenant, int64_t st
     return cell->window_start_us == start_us && cell->meter == meter && cell->tenant == tenant;
 }
 
+/* Mostly one or two dimensions: a call of memcmp costs more than they do. */
+static bool
+same_dims(const struct cell *cell, const struct cell_key *key)
+{
+    for (uint32_t i = 0; i < key->dim_count; i++)
+        if (cell->dims[i] != key->dims[i])
+            return false;
+    return true;
+}
+
 struct cell *
 cells_window(const struct cells *cells, uint32_t meter, uint32_t tenant, int64_t window_start_us)
 {
@@ -272,18 +282,25 @@ cell_open(struct cells *cells, const struct cell_key *key, struct cell **out_cel
     return VT_OK;
 }
 
-vt_err
-cells_find(struct cells *cells, const struct cell_key *key, struct cell **out_cell)
+struct cell_hash
+cell_key_hash(const struct cell_key *key)
 {
-    uint64_t in_windows = window_hash(key->meter, key->tenant, key->window_start_us);
-    uint64_t hash = dims_hash(in_windows, key->dims, key->dim_count);
+    uint64_t window = window_hash(key->meter, key->tenant, key->window_start_us);
+
+    return (struct cell_hash){window, dims_hash(window, key->dims, key->dim_count)};
+}
+
+vt_err
+cells_find_hashed(struct cells *cells, const struct cell_key *key, struct cell_hash hash,
+                  struct cell **out_cell)
+{
     struct cell *cell;
 
-    for (uint64_t at = ptr_table_find(&cells->table, hash);
-         (cell = ptr_table_at(&cells->table, &at, hash)) != NULL;
+    for (uint64_t at = ptr_table_find(&cells->table, hash.key);
+         (cell = ptr_table_at(&cells->table, &at, hash.key)) != NULL;
          at = ptr_table_next(&cells->table, at)) {
         if (same_window(cell, key->meter, key->tenant, key->window_start_us) &&
-            memcmp(cell->dims, key->dims, key->dim_count * sizeof key->dims[0]) == 0) {
+            same_dims(cell, key)) {
             *out_cell = cell;
             return VT_OK;
         }
@@ -296,9 +313,15 @@ cells_find(struct cells *cells, const struct cell_key *key, struct cell **out_ce
         err = cell_open(cells, key, &cell);
     if (err != VT_OK)
         return err;
-    cell_link(cells, cell, in_windows, hash);
+    cell_link(cells, cell, hash.window, hash.key);
     *out_cell = cell;
     return VT_OK;
+}
+
+vt_err
+cells_find(struct cells *cells, const struct cell_key *key, struct cell **out_cell)
+{
+    return cells_find_hashed(cells, key, cell_key_hash(key), out_cell);
 }
 
 vt_err
@@ -333,99 +356,6 @@ cell_add(struct cell *cell, enum aggregation aggregation, const struct cell_even
     }
     VT_ASSERT(false);
     return VT_INVALID;
-}
-
-/* Whether the row is the latest in the cell of `last`: the greatest (time, source, id). */
-static bool
-row_is_last(const struct cells *cells, const struct cell *cell, const struct cell_row *row)
-{
-    const struct cell_last *last = cell->more.last;
-
-    if (cell->count == 0 || row->time_us != last->time_us)
-        return cell->count == 0 || row->time_us > last->time_us;
-    if (row->source != last->source)
-        return vt_str_compare(dict_string(cells->dict, row->source),
-                              dict_string(cells->dict, last->source)) > 0;
-    return row_id_compare(row->id, &last->id) > 0;
-}
-
-/* Usage of a meter: through its filter, with a value where one is needed. */
-static vt_err
-row_measures(struct cells *cells, struct meter_plan *plan, const struct cell_row *row,
-             bool *out_measures)
-{
-    const struct catalog_meter *meter = plan->meter;
-
-    *out_measures = meter->aggregation == AGG_COUNT ||
-                    (meter->aggregation == AGG_UNIQUE ? row->code[meter->field] != 0
-                                                      : row->present[meter->field] != 0);
-    for (uint32_t i = 0; i < plan->term_count && *out_measures; i++) {
-        struct term_plan *term = &plan->terms[i];
-        uint32_t code = term->slot == CATALOG_NONE ? 0 : row->code[term->slot];
-        vt_err err = term_accepts(term, cells->dict, code, out_measures);
-
-        if (err != VT_OK)
-            return err;
-    }
-    return VT_OK;
-}
-
-static vt_err
-row_into_meter(struct cells *cells, struct meter_plan *plan, const struct cell_row *row,
-               const struct cell_touch *touch)
-{
-    const struct catalog_meter *meter = plan->meter;
-    struct cell *cell;
-    struct cell_key key;
-
-    key.meter = plan->index;
-    key.tenant = row->tenant;
-    key.window_start_us = plan_window(plan, row->time_us);
-    key.dim_count = plan->dim_count;
-    for (uint32_t i = 0; i < plan->dim_count; i++)
-        key.dims[i] = row->code[plan->dim_slots[i]];
-    vt_err err = cells_find(cells, &key, &cell);
-
-    if (err != VT_OK)
-        return err;
-    struct cell_event event = {.source = row->source, .time_us = row->time_us, .id = row->id};
-
-    if (meter->aggregation == AGG_UNIQUE)
-        event.code = row->code[meter->field];
-    else if (meter->aggregation != AGG_COUNT)
-        event.value = row->value[meter->field];
-    if (meter->aggregation == AGG_LAST && !row_is_last(cells, cell, row))
-        cell->count++;
-    else
-        err = cell_add(cell, meter->aggregation, &event);
-    if (err != VT_OK || touch == NULL || touch->touched == NULL)
-        return err;
-    if (touch->generation == 0 || touch->generation != cell->generation) {
-        cell->generation = touch->generation;
-        touch->touched(touch->context, &key);
-    }
-    return VT_OK;
-}
-
-vt_err
-cells_add_row(struct cells *cells, const struct cell_row *row, const struct cell_touch *touch)
-{
-    const struct type_plan *type = &cells->types[row->type];
-
-    VT_ASSERT(row->type < cells->catalog->type_count);
-    VT_ASSERT(row->tenant < cells->catalog->tenant_count);
-    VT_ASSERT(row->slot_count >= cells->catalog->types[row->type].field_count);
-    for (uint32_t i = 0; i < type->count; i++) {
-        struct meter_plan *plan = cells->plans_by_type[type->first + i];
-        bool measures;
-        vt_err err = row_measures(cells, plan, row, &measures);
-
-        if (err == VT_OK && measures)
-            err = row_into_meter(cells, plan, row, touch);
-        if (err != VT_OK)
-            return err;
-    }
-    return VT_OK;
 }
 
 void

@@ -79,31 +79,33 @@ void cells_close(struct cells *cells); /* NULL is allowed */
 const struct catalog *cells_catalog(const struct cells *cells);
 struct dict *cells_dict(const struct cells *cells);
 
-/* An accepted row, as it was appended: columns by slot. Adds it to the cells of every meter of its
- * type that it is usage of; `touched` is called once per meter with the cell's key (for the window
- * states), may be NULL.
+/* Accepted rows of one type, as they were appended: columns by slot. Adds each to the cells of every
+ * meter of the type that it is usage of, meter by meter; `touched` is called with the cell's key (for
+ * the window states), may be NULL.
  *
  * With a generation other than 0 a cell is reported only once in it: give the number of the last
  * tick or close record, since between two of those only the first event of a cell means anything to
  * the window states. */
-struct cell_row {
-    uint32_t tenant;
+struct cell_rows {
     uint32_t type;
-    int64_t time_us;
-    uint32_t source;         /* dict code */
-    const struct row_id *id; /* its data lives as long as the cells */
+    uint32_t first; /* of the rows, as an index in each column */
+    uint32_t count;
+    const uint32_t *tenant;
+    const int64_t *time_us;
+    const uint32_t *source;  /* dict codes */
+    const struct row_id *id; /* their data lives as long as the cells */
     uint32_t slot_count;
-    const int64_t *value;   /* [slot]; decimals */
-    const uint8_t *present; /* [slot] */
-    const uint32_t *code;   /* [slot]; dict codes of strings */
+    int64_t *const *value;   /* [slot][row]; of slots of decimals */
+    uint8_t *const *present; /* [slot][row] */
+    uint32_t *const *code;   /* [slot][row]; dict codes, of slots of strings */
 };
 struct cell_touch {
     void (*touched)(void *context, const struct cell_key *key);
     void *context;
     uint32_t generation;
 };
-VT_MUST_CHECK vt_err cells_add_row(struct cells *cells, const struct cell_row *row,
-                                   const struct cell_touch *touch);
+VT_MUST_CHECK vt_err cells_add_rows(struct cells *cells, const struct cell_rows *rows,
+                                    const struct cell_touch *touch);
 
 /* All rows of a block into the cells of a catalog that may be another one: tenant, type and columns
  * bound by name (a column that the block has not, or has as another kind, is absent from every

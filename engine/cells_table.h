@@ -1,6 +1,6 @@
 /*
- * cells_table.h - the inside of a table of cells, shared by cells.c (table, rows), cells_block.c
- * (blocks) and cells_fold.c (values, folding, order). Private to them.
+ * cells_table.h - the inside of a table of cells, shared by cells.c (table), cells_rows.c
+ * (rows), cells_block.c (blocks) and cells_fold.c (values, folding, order). Private to them.
  *
  * Two tables lead to the same cells: `table` by the whole key, `windows` by (meter, tenant, window
  * start) to the first cell of a window, from which the others are chained.
@@ -107,8 +107,18 @@ term_accepts(struct term_plan *term, const struct dict *dict, uint32_t code, boo
     return VT_OK;
 }
 
+/* Of (meter, tenant, window start), and of the whole key. */
+struct cell_hash {
+    uint64_t window;
+    uint64_t key;
+};
+struct cell_hash cell_key_hash(const struct cell_key *key);
+
 /* The cell of a key, made where it is new. */
 vt_err cells_find(struct cells *cells, const struct cell_key *key, struct cell **out_cell);
+/* The same where the hash is there already. */
+vt_err cells_find_hashed(struct cells *cells, const struct cell_key *key, struct cell_hash hash,
+                         struct cell **out_cell);
 /* The first cell of a window, or NULL. */
 struct cell *cells_window(const struct cells *cells, uint32_t meter, uint32_t tenant,
                           int64_t window_start_us);

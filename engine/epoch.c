@@ -224,24 +224,80 @@ epoch_code(struct epoch *epoch, const struct batch *batch, uint32_t batch_code, 
     return VT_OK;
 }
 
+/* The dictionary's codes of a column of the batch. One string often stands many times in a row. */
 static vt_err
-append_fields(struct epoch *epoch, const struct batch *batch, uint32_t index,
-              struct row_chunk *chunk, uint32_t at)
+append_codes(struct epoch *epoch, const struct epoch_rows *rows, const uint32_t *column,
+             uint32_t *out)
 {
-    const struct catalog_type *type = &epoch->catalog->types[batch->type[index]];
+    const struct batch *batch = rows->batch;
+    uint32_t last = UINT32_MAX;
+    uint32_t code = 0;
+
+    for (uint32_t i = 0; i < rows->count; i++) {
+        uint32_t batch_code = column[rows->index[i]];
+
+        if (batch_code != last) {
+            vt_err err = epoch_code(epoch, batch, batch_code, &code);
+
+            if (err != VT_OK)
+                return err;
+            last = batch_code;
+        }
+        out[i] = code;
+    }
+    return VT_OK;
+}
+
+static vt_err
+append_fields(struct epoch *epoch, const struct epoch_rows *rows, struct row_chunk *chunk,
+              uint32_t at)
+{
+    const struct batch *batch = rows->batch;
+    const struct catalog_type *type = &epoch->catalog->types[batch->type[rows->index[0]]];
 
     for (uint32_t s = 0; s < type->field_count; s++) {
         if (type->fields[s].kind == FIELD_DECIMAL) {
             VT_ASSERT(chunk->present[s] != NULL && chunk->value[s] != NULL);
-            chunk->present[s][at] = batch->decimal_present[s][index];
-            chunk->value[s][at] = chunk->present[s][at] ? batch->decimal_value[s][index] : 0;
+            const uint8_t *present = batch->decimal_present[s];
+            const int64_t *value = batch->decimal_value[s];
+
+            for (uint32_t i = 0; i < rows->count; i++) {
+                chunk->present[s][at + i] = present[rows->index[i]];
+                chunk->value[s][at + i] = present[rows->index[i]] ? value[rows->index[i]] : 0;
+            }
             continue;
         }
         VT_ASSERT(chunk->code[s] != NULL);
-        vt_err err = epoch_code(epoch, batch, batch->string_code[s][index], &chunk->code[s][at]);
+        vt_err err = append_codes(epoch, rows, batch->string_code[s], chunk->code[s] + at);
 
         if (err != VT_OK)
             return err;
+    }
+    return VT_OK;
+}
+
+/* The bytes of ids, in one piece. */
+static vt_err
+append_ids(struct epoch *epoch, const struct epoch_rows *rows, struct row_id *out)
+{
+    const struct row_id *ids = rows->batch->id;
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < rows->count; i++)
+        bytes += ids[rows->index[i]].size;
+    uint8_t *data = arena_alloc(&epoch->arena, bytes);
+
+    if (data == NULL)
+        return VT_NOMEM;
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const struct row_id *id = &ids[rows->index[i]];
+
+        if (id->size == 16)
+            memcpy(data, id->data, 16); /* of a length that is known: no call */
+        else if (id->size > 0)
+            memcpy(data, id->data, id->size);
+        out[i] = (struct row_id){.data = data, .size = id->size, .kind = id->kind};
+        data += id->size;
     }
     return VT_OK;
 }
@@ -268,68 +324,117 @@ append_extra(struct epoch *epoch, struct vt_bytes extra, struct row_chunk *chunk
 }
 
 static vt_err
-append_row(struct epoch *epoch, const struct batch *batch, uint32_t index, struct row_chunk *chunk,
-           uint32_t at)
+append_extras(struct epoch *epoch, const struct epoch_rows *rows, struct row_chunk *chunk,
+              uint32_t at)
 {
-    const struct row_id *id = &batch->id[index];
-    uint8_t *id_data = arena_alloc(&epoch->arena, id->size);
+    const struct vt_bytes *extra = rows->batch->extra;
+    vt_err err = VT_OK;
 
-    if (id_data == NULL)
-        return VT_NOMEM;
-    if (id->size > 0)
-        memcpy(id_data, id->data, id->size);
-    chunk->id[at] = (struct row_id){.data = id_data, .size = id->size, .kind = id->kind};
-    chunk->position[at] = batch->first_position + index;
-    chunk->tenant[at] = batch->tenant[index];
-    chunk->time_us[at] = batch->time_us[index];
-    vt_err err = epoch_code(epoch, batch, batch->source[index], &chunk->source[at]);
+    for (uint32_t i = 0; extra != NULL && err == VT_OK && i < rows->count; i++)
+        if (extra[rows->index[i]].size > 0)
+            err = append_extra(epoch, extra[rows->index[i]], chunk, at + i);
+    return err;
+}
+
+/* Column by column; the rows fit the chunk. */
+static vt_err
+append_run(struct epoch *epoch, const struct epoch_rows *rows, struct row_chunk *chunk, uint32_t at)
+{
+    const struct batch *batch = rows->batch;
+
+    VT_ASSERT(at + rows->count <= EPOCH_CHUNK_ROWS);
+    VT_ASSERT(at == 0 || chunk->position[at - 1] < batch->first_position + rows->index[0]);
+    for (uint32_t i = 0; i < rows->count; i++) {
+        uint32_t index = rows->index[i];
+
+        chunk->position[at + i] = batch->first_position + index;
+        chunk->tenant[at + i] = batch->tenant[index];
+        chunk->time_us[at + i] = batch->time_us[index];
+    }
+    memcpy(&chunk->identity[at], rows->identity, rows->count * sizeof *rows->identity);
+    vt_err err = append_ids(epoch, rows, &chunk->id[at]);
 
     if (err == VT_OK)
-        err = append_fields(epoch, batch, index, chunk, at);
-    if (err == VT_OK && batch->extra != NULL && batch->extra[index].size > 0)
-        err = append_extra(epoch, batch->extra[index], chunk, at);
+        err = append_codes(epoch, rows, batch->source, &chunk->source[at]);
+    if (err == VT_OK)
+        err = append_fields(epoch, rows, chunk, at);
+    if (err == VT_OK)
+        err = append_extras(epoch, rows, chunk, at);
     return err;
+}
+
+static vt_err
+append_identities(struct epoch *epoch, const struct epoch_rows *rows, row_ref first)
+{
+    vt_err err = VT_OK;
+
+    for (uint32_t i = 0; err == VT_OK && i < rows->count; i++)
+        if (rows->batch->id[rows->index[i]].kind != ROW_ID_SEQUENCE)
+            err = identity_map_add(epoch, &rows->identity[i], first + i);
+    return err;
+}
+
+/* The chunk of the next row of the type. */
+static vt_err
+chunk_of_next(struct epoch *epoch, uint32_t type, struct row_chunk **out_chunk)
+{
+    struct row_table *table = &epoch->tables[type];
+    uint32_t chunk = table->row_count / EPOCH_CHUNK_ROWS;
+
+    if (chunk >= EPOCH_CHUNKS_MAX)
+        return vt_err_detail(VT_FULL, "an epoch has %u rows of one type", table->row_count);
+    if (table->chunks[chunk] == NULL) {
+        table->chunks[chunk] = chunk_open(&epoch->catalog->types[type]);
+        if (table->chunks[chunk] == NULL)
+            return VT_NOMEM;
+    }
+    *out_chunk = table->chunks[chunk];
+    return VT_OK;
+}
+
+vt_err
+epoch_append_rows(struct epoch *epoch, const struct epoch_rows *rows, row_ref *out_first)
+{
+    VT_ASSERT(rows->count > 0);
+    uint32_t type = rows->batch->type[rows->index[0]];
+
+    VT_ASSERT(!epoch->frozen);
+    VT_ASSERT(type < epoch->catalog->type_count);
+    struct row_table *table = &epoch->tables[type];
+    row_ref ref = (uint64_t)type << 32 | table->row_count;
+
+    for (uint32_t done = 0; done < rows->count;) {
+        struct row_chunk *chunk = NULL;
+        uint32_t at = table->row_count % EPOCH_CHUNK_ROWS;
+        struct epoch_rows run = {.batch = rows->batch,
+                                 .count = rows->count - done,
+                                 .index = rows->index + done,
+                                 .identity = rows->identity + done};
+
+        if (run.count > EPOCH_CHUNK_ROWS - at)
+            run.count = EPOCH_CHUNK_ROWS - at;
+        vt_err err = chunk_of_next(epoch, type, &chunk);
+
+        if (err == VT_OK)
+            err = append_run(epoch, &run, chunk, at);
+        if (err == VT_OK)
+            err = append_identities(epoch, &run, ref + done);
+        if (err != VT_OK)
+            return err;
+        table->row_count += run.count;
+        done += run.count;
+    }
+    *out_first = ref;
+    return VT_OK;
 }
 
 vt_err
 epoch_append(struct epoch *epoch, const struct batch *batch, uint32_t index,
              const struct vt_hash128 *identity, row_ref *out_row)
 {
-    uint32_t type = batch->type[index];
+    struct epoch_rows rows = {.batch = batch, .count = 1, .index = &index, .identity = identity};
 
-    VT_ASSERT(!epoch->frozen);
-    VT_ASSERT(type < epoch->catalog->type_count);
-    VT_ASSERT(batch->tenant[index] < epoch->catalog->tenant_count);
-    struct row_table *table = &epoch->tables[type];
-    uint32_t row = table->row_count;
-    uint32_t at = row % EPOCH_CHUNK_ROWS;
-
-    if (row / EPOCH_CHUNK_ROWS >= EPOCH_CHUNKS_MAX)
-        return vt_err_detail(VT_FULL, "an epoch has %u rows of one type", row);
-    struct row_chunk *chunk = table->chunks[row / EPOCH_CHUNK_ROWS];
-
-    if (chunk == NULL) {
-        chunk = chunk_open(&epoch->catalog->types[type]);
-        if (chunk == NULL)
-            return VT_NOMEM;
-        table->chunks[row / EPOCH_CHUNK_ROWS] = chunk;
-    }
-    VT_ASSERT(at == 0 || chunk->position[at - 1] < batch->first_position + index);
-    vt_err err = append_row(epoch, batch, index, chunk, at);
-
-    if (err != VT_OK)
-        return err;
-    row_ref ref = (uint64_t)type << 32 | row;
-
-    chunk->identity[at] = *identity;
-    if (batch->id[index].kind != ROW_ID_SEQUENCE) {
-        err = identity_map_add(epoch, identity, ref);
-        if (err != VT_OK)
-            return err;
-    }
-    table->row_count = row + 1;
-    *out_row = ref;
-    return VT_OK;
+    return epoch_append_rows(epoch, &rows, out_row);
 }
 
 /* --- lists */

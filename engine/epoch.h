@@ -138,6 +138,16 @@ VT_MUST_CHECK vt_err epoch_batch_begin(struct epoch *epoch, const struct batch *
 VT_MUST_CHECK vt_err epoch_append(struct epoch *epoch, const struct batch *batch, uint32_t index,
                                   const struct vt_hash128 *identity, row_ref *out_row);
 
+/* The same for several events of the batch, all of one type: their rows follow each other. */
+struct epoch_rows {
+    const struct batch *batch;
+    uint32_t count;        /* at least 1 */
+    const uint32_t *index; /* in the batch, ascending */
+    const struct vt_hash128 *identity;
+};
+VT_MUST_CHECK vt_err epoch_append_rows(struct epoch *epoch, const struct epoch_rows *rows,
+                                       row_ref *out_first);
+
 /* Where the row stands: its chunk, and its index there. */
 static inline const struct row_chunk *
 epoch_row_chunk(const struct epoch *epoch, row_ref row, uint32_t *out_at)

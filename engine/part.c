@@ -141,8 +141,9 @@ part_open(const struct part_options *options, struct part **out_part)
     arena_init(&part->scratch, PART_SCRATCH_BYTES);
     vt_err err = VT_NOMEM;
 
+    part->pending = calloc(1, sizeof *part->pending);
     part->row_of = calloc((uint64_t)part->catalog->tenant_count + 1, sizeof *part->row_of);
-    if (part->row_of != NULL && chunk_list_add(&part->rows) != NULL)
+    if (part->pending != NULL && part->row_of != NULL && chunk_list_add(&part->rows) != NULL)
         err = dedup_open(options->dedup_ids_max, &part->dedup);
     if (err == VT_OK)
         err = part_load(part, options);
@@ -177,6 +178,7 @@ part_free(struct part *part)
     free(part->row_of);
     free(part->open.entries);
     arena_deinit(&part->scratch);
+    free(part->pending);
     free(part);
 }
 
@@ -250,6 +252,7 @@ part_end(struct part *part)
 {
     VT_ASSERT(part->in_commit);
     VT_ASSERT(tally_holds(&part->total));
+    VT_ASSERT(part->pending->count == 0);
     part->in_commit = false;
     part->last_position = part->meta.first_position + part->meta.event_count - 1;
     atomic_store_explicit(&part->due_us, window_state_due_us(part->windows), memory_order_relaxed);

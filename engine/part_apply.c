@@ -2,7 +2,8 @@
  * part_apply.c - a batch's events of one partition, in the order of their positions. They are taken
  * in groups: the hashes of a group are made and the lines of the tables that they lead to are
  * fetched into the cache before the first is decided, so that one event's misses overlap with
- * another's.
+ * another's. What is new is only noted; rows and cells are then made of many events at a time,
+ * column by column, and before anything is looked for among the rows.
  */
 #include <stdlib.h>
 
@@ -48,56 +49,91 @@ window_touched(void *context, const struct cell_key *key)
 }
 
 static vt_err
-cells_take(struct part *part, row_ref ref)
+cells_take(struct part *part, row_ref first, uint32_t count)
 {
-    uint32_t at;
-    const struct row_chunk *chunk = epoch_row_chunk(part->epoch, ref, &at);
-    const struct catalog_type *type = &part->catalog->types[ref >> 32];
-    /* Filled for the fields of the type only: clearing all would cost more than the rest. */
-    int64_t value[CATALOG_FIELDS_MAX];
-    uint8_t present[CATALOG_FIELDS_MAX];
-    uint32_t code[CATALOG_FIELDS_MAX];
+    uint32_t type = (uint32_t)(first >> 32);
     struct touch_context context = {.part = part, .err = VT_OK};
     struct cell_touch touch = {
         .touched = window_touched, .context = &context, .generation = part->generation};
+    vt_err err = VT_OK;
 
-    VT_ASSERT(type->field_count <= CATALOG_FIELDS_MAX);
-    for (uint32_t s = 0; s < type->field_count; s++) {
-        bool decimal = type->fields[s].kind == FIELD_DECIMAL;
+    for (uint32_t done = 0, run; err == VT_OK && done < count; done += run) {
+        uint32_t at;
+        const struct row_chunk *chunk = epoch_row_chunk(part->epoch, first + done, &at);
 
-        value[s] = decimal ? chunk->value[s][at] : 0;
-        present[s] = decimal ? chunk->present[s][at] : 0;
-        code[s] = decimal ? 0 : chunk->code[s][at];
+        run = count - done < EPOCH_CHUNK_ROWS - at ? count - done : EPOCH_CHUNK_ROWS - at;
+        struct cell_rows rows = {
+            .type = type,
+            .first = at,
+            .count = run,
+            .tenant = chunk->tenant,
+            .time_us = chunk->time_us,
+            .source = chunk->source,
+            .id = chunk->id,
+            .slot_count = part->catalog->types[type].field_count,
+            .value = chunk->value,
+            .present = chunk->present,
+            .code = chunk->code,
+        };
+        err = cells_add_rows(part->epoch->cells, &rows, &touch);
     }
-    struct cell_row row = {
-        .tenant = chunk->tenant[at],
-        .type = (uint32_t)(ref >> 32),
-        .time_us = chunk->time_us[at],
-        .source = chunk->source[at],
-        .id = &chunk->id[at],
-        .slot_count = type->field_count,
-        .value = value,
-        .present = present,
-        .code = code,
-    };
-    vt_err err = cells_add_row(part->epoch->cells, &row, &touch);
-
     return err != VT_OK ? err : context.err;
+}
+
+/* The events of the first one's type leave the list for the epoch; the others move up. */
+static vt_err
+pending_take(struct part *part, const struct batch *batch)
+{
+    struct part_pending *pending = part->pending;
+    uint32_t index[PART_PENDING_MAX];
+    struct vt_hash128 identity[PART_PENDING_MAX];
+    uint16_t type = batch->type[pending->index[0]];
+    uint32_t kept = 0;
+    uint32_t taken = 0;
+    row_ref first = 0;
+
+    VT_ASSERT(pending->count <= PART_PENDING_MAX);
+    for (uint32_t i = 0; i < pending->count; i++) {
+        if (batch->type[pending->index[i]] == type) {
+            index[taken] = pending->index[i];
+            identity[taken++] = pending->identity[i];
+        } else {
+            pending->index[kept] = pending->index[i];
+            pending->identity[kept++] = pending->identity[i];
+        }
+    }
+    pending->count = kept;
+    struct epoch_rows rows = {.batch = batch, .count = taken, .index = index, .identity = identity};
+    vt_err err = epoch_append_rows(part->epoch, &rows, &first);
+
+    return err == VT_OK ? cells_take(part, first, taken) : err;
+}
+
+vt_err
+part_flush(struct part *part, const struct batch *batch)
+{
+    vt_err err = VT_OK;
+
+    while (err == VT_OK && part->pending->count > 0)
+        err = pending_take(part, batch);
+    return err;
 }
 
 static vt_err
 row_take(struct part *part, const struct batch *batch, uint32_t index, const struct vt_hash128 *k)
 {
-    row_ref ref = 0;
+    struct part_pending *pending = part->pending;
     vt_err err = VT_OK;
 
     if (batch->id[index].kind != ROW_ID_SEQUENCE)
         err = dedup_insert(part->dedup, k);
-    if (err == VT_OK)
-        err = epoch_append(part->epoch, batch, index, k, &ref);
-    if (err == VT_OK)
-        err = cells_take(part, ref);
-    return err;
+    if (err == VT_OK && pending->count == PART_PENDING_MAX)
+        err = part_flush(part, batch);
+    if (err != VT_OK)
+        return err;
+    pending->index[pending->count] = index;
+    pending->identity[pending->count++] = *k;
+    return VT_OK;
 }
 
 /* --- exceptions and conflicts */
@@ -172,7 +208,9 @@ part_take(struct part *part, const struct batch *batch, uint32_t index, const st
         };
 
         arena_reset(&part->scratch);
-        err = part_find(part, &wanted, &first);
+        err = part_flush(part, batch); /* it may be of this very batch */
+        if (err == VT_OK)
+            err = part_find(part, &wanted, &first);
     }
     VT_SOMETIMES(err == VT_OK);
     if (err == VT_NOT_FOUND) {
@@ -284,5 +322,5 @@ part_apply(struct part *part, struct batch *batch, const uint32_t *select, uint3
 
         err = group_take(part, batch, select + begin, left < APPLY_GROUP ? left : APPLY_GROUP);
     }
-    return err;
+    return err == VT_OK ? part_flush(part, batch) : err;
 }

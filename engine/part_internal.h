@@ -46,6 +46,14 @@ struct open_list {
     uint32_t settled_count; /* of them; dropped when they are half */
 };
 
+/* New events of the batch at hand that are no rows yet; empty between batches. */
+#define PART_PENDING_MAX 256
+struct part_pending {
+    uint32_t count;
+    uint32_t index[PART_PENDING_MAX];
+    struct vt_hash128 identity[PART_PENDING_MAX];
+};
+
 struct part {
     uint32_t magic;
     uint32_t partition;
@@ -70,6 +78,7 @@ struct part {
     uint32_t *row_of;       /* [tenant of the catalog] -> row; 0: none yet */
     struct open_list open;
     struct arena scratch; /* for one event */
+    struct part_pending *pending;
 };
 
 /* For bytes from malloc that a function handed over. */
@@ -92,9 +101,12 @@ struct window_history part_history(const struct part *part);
 
 /* Judges lateness of event `index`, which is valid so far: gives its reason. */
 uint8_t part_judge_time(const struct part *part, const struct batch *batch, uint32_t index);
-/* A valid event: new, or a repeat. Appends the row or the conflict; counts nothing. */
+/* A valid event: new, or a repeat. Notes the row, or appends the conflict; counts nothing. */
 VT_MUST_CHECK vt_err part_take(struct part *part, const struct batch *batch, uint32_t index,
                                const struct vt_hash128 *k, uint8_t *out_verdict);
+
+/* What is noted becomes rows and cells. Before the batch goes. */
+VT_MUST_CHECK vt_err part_flush(struct part *part, const struct batch *batch);
 
 /* --- part_find.c */
 

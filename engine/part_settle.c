@@ -323,6 +323,8 @@ retry_take(struct retry *retry, const struct retry_item *item, const struct batc
         k = batch_identity(&part->key, part->catalog->tenants[batch->tenant[0]].key,
                            batch->strings[batch->source[0]], &batch->id[0]);
     err = part_take(part, batch, 0, &k, &verdict);
+    if (err == VT_OK)
+        err = part_flush(part, batch);
     if (err != VT_OK)
         return err;
     /* Looked for again: a conflict has made the list longer. */

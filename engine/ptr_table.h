@@ -43,6 +43,25 @@ ptr_table_find(const struct ptr_table *table, uint64_t hash)
     return hash & table->mask;
 }
 
+/* Fetches the slot where a hash would be; later the item that it leads to. Hints, no more. */
+static inline void
+ptr_table_prefetch(const struct ptr_table *table, uint64_t hash)
+{
+    if (table->slots != NULL)
+        __builtin_prefetch(&table->slots[hash & table->mask], 0, 3);
+}
+
+static inline void
+ptr_table_prefetch_item(const struct ptr_table *table, uint64_t hash)
+{
+    if (table->slots == NULL)
+        return;
+    const struct ptr_slot *slot = &table->slots[hash & table->mask];
+
+    if (slot->hash == hash && slot->item != NULL)
+        __builtin_prefetch(slot->item, 1, 3);
+}
+
 /* The next item with this hash at or after the place, to which *at moves; NULL after the last. */
 static inline void *
 ptr_table_at(const struct ptr_table *table, uint64_t *at, uint64_t hash)

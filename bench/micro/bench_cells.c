@@ -15,6 +15,7 @@
 #include "venturi/assert.h"
 
 #define ROWS   (UINT32_C(1) << 20)
+#define RUN    64 /* rows of a frame that one partition has */
 #define BLOCK  (UINT32_C(1) << 16)
 #define ROUNDS 5
 #define SLOTS  3 /* region, user, q */
@@ -128,18 +129,26 @@ rows_deinit(struct rows *rows)
 static void
 add_rows(const struct rows *rows, struct cells *cells)
 {
-    for (uint32_t i = 0; i < ROWS; i++) {
-        const int64_t value[SLOTS] = {0, 0, rows->value[i]};
-        const uint8_t present[SLOTS] = {0, 0, 1};
-        const uint32_t code[SLOTS] = {rows->region[i], rows->user[i], 0};
-        struct cell_row row = {.time_us = rows->time_us[i],
-                               .id = &rows->id[i],
-                               .slot_count = SLOTS,
-                               .value = value,
-                               .present = present,
-                               .code = code};
+    static uint32_t zeros[ROWS];
+    static uint8_t ones[ROWS];
+    int64_t *value[SLOTS] = {NULL, NULL, rows->value};
+    uint8_t *present[SLOTS] = {NULL, NULL, ones};
+    uint32_t *code[SLOTS] = {rows->region, rows->user, NULL};
 
-        must(cells_add_row(cells, &row, NULL));
+    memset(ones, 1, sizeof ones);
+    for (uint32_t first = 0; first < ROWS; first += RUN) {
+        struct cell_rows run = {.first = first,
+                                .count = ROWS - first < RUN ? ROWS - first : RUN,
+                                .tenant = zeros,
+                                .time_us = rows->time_us,
+                                .source = zeros,
+                                .id = rows->id,
+                                .slot_count = SLOTS,
+                                .value = value,
+                                .present = present,
+                                .code = code};
+
+        must(cells_add_rows(cells, &run, NULL));
     }
 }
 

@@ -160,20 +160,55 @@ code_of(struct dict *dict, const char *text)
 void
 usage_into_cells(struct cells *cells, const struct usage_row *row, const struct cell_touch *touch)
 {
-    uint32_t code[USAGE_SLOTS] = {0};
-    struct cell_row in = {.tenant = row->tenant,
-                          .type = row->type,
-                          .time_us = row->time_us,
-                          .source = code_of(cells_dict(cells), row->source),
-                          .id = &row->id,
-                          .slot_count = USAGE_SLOTS,
-                          .value = row->value,
-                          .present = row->present,
-                          .code = code};
+    usage_run_into_cells(cells, row, 1, touch);
+}
 
-    for (uint32_t s = 0; s < USAGE_SLOTS; s++)
-        code[s] = row->text[s] == NULL ? 0 : code_of(cells_dict(cells), row->text[s]);
-    vt_err err = cells_add_row(cells, &in, touch);
+void
+usage_run_into_cells(struct cells *cells, const struct usage_row *rows, uint32_t count,
+                     const struct cell_touch *touch)
+{
+    struct arena arena;
+
+    arena_init(&arena, 4096);
+    uint32_t *tenant = arena_zalloc(&arena, count * sizeof *tenant);
+    uint32_t *source = arena_zalloc(&arena, count * sizeof *source);
+    int64_t *time_us = arena_zalloc(&arena, count * sizeof *time_us);
+    struct row_id *id = arena_zalloc(&arena, count * sizeof *id);
+    int64_t *value[USAGE_SLOTS];
+    uint8_t *present[USAGE_SLOTS];
+    uint32_t *code[USAGE_SLOTS];
+
+    for (uint32_t s = 0; s < USAGE_SLOTS; s++) {
+        value[s] = arena_zalloc(&arena, count * sizeof(int64_t));
+        present[s] = arena_zalloc(&arena, count);
+        code[s] = arena_zalloc(&arena, count * sizeof(uint32_t));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        VT_ASSERT(rows[i].type == rows[0].type);
+        tenant[i] = rows[i].tenant;
+        time_us[i] = rows[i].time_us;
+        source[i] = code_of(cells_dict(cells), rows[i].source);
+        id[i] = rows[i].id;
+        for (uint32_t s = 0; s < USAGE_SLOTS; s++) {
+            value[s][i] = rows[i].value[s];
+            present[s][i] = rows[i].present[s];
+            if (rows[i].text[s] != NULL)
+                code[s][i] = code_of(cells_dict(cells), rows[i].text[s]);
+        }
+    }
+    struct cell_rows in = {.type = rows[0].type,
+                           .count = count,
+                           .tenant = tenant,
+                           .time_us = time_us,
+                           .source = source,
+                           .id = id,
+                           .slot_count = USAGE_SLOTS,
+                           .value = value,
+                           .present = present,
+                           .code = code};
+    vt_err err = cells_add_rows(cells, &in, touch);
+
+    arena_deinit(&arena);
 
     VT_ASSERT(err == VT_OK);
 }

@@ -46,6 +46,9 @@ void usage_row_make(uint64_t *seed, uint64_t number, const struct usage_times *t
 
 void usage_into_cells(struct cells *cells, const struct usage_row *row,
                       const struct cell_touch *touch);
+/* Rows of one type, as one run. */
+void usage_run_into_cells(struct cells *cells, const struct usage_row *rows, uint32_t count,
+                          const struct cell_touch *touch);
 
 /* Rows of one tenant and one type, found in `rows`, as a block over `dict`; memory from the arena.
  * No rows: row_count is 0. */

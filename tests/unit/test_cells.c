@@ -116,6 +116,52 @@ Test(cells, rows_one_by_one_are_the_naive_totals, .timeout = 60)
     catalog_free(catalog);
 }
 
+/* Rows of one type stand together, so that runs of any length come of them. */
+static void
+rows_cluster(struct usage_row *rows, uint32_t type_count)
+{
+    struct usage_row *sorted = calloc(ROWS, sizeof *sorted);
+    uint32_t count = 0;
+
+    VT_ASSERT(sorted != NULL);
+    for (uint32_t type = 0; type < type_count; type++)
+        for (uint32_t i = 0; i < ROWS; i++)
+            if (rows[i].type == type)
+                sorted[count++] = rows[i];
+    VT_ASSERT(count == ROWS);
+    memcpy(rows, sorted, ROWS * sizeof *rows);
+    for (uint32_t i = 0; i < ROWS; i++)
+        rows[i].id.data =
+            rows[i].id.kind == ROW_ID_TEXT ? (const uint8_t *)rows[i].id_text : rows[i].id_bytes;
+    free(sorted);
+}
+
+Test(cells, runs_of_rows_are_the_naive_totals, .timeout = 60)
+{
+    struct catalog *catalog = usage_catalog(usage_catalog_text);
+
+    for (uint64_t seed = 4; seed <= 6; seed++) {
+        uint64_t random = seed;
+        struct usage_row *rows = make_rows(seed, ROWS);
+        struct naive_scope scope = {catalog, false, everything};
+        struct cells *cells = open_cells(catalog, false, NULL);
+
+        rows_cluster(rows, catalog->type_count);
+        for (uint32_t first = 0, count; first < ROWS; first += count) {
+            uint32_t most = 1 + (uint32_t)(usage_next(&random) % 150);
+
+            for (count = 1; count < most && first + count < ROWS; count++)
+                if (rows[first + count].type != rows[first].type)
+                    break;
+            usage_run_into_cells(cells, rows + first, count, NULL);
+        }
+        expect_rows(cells, &scope, rows, ROWS, seed);
+        close_cells(cells);
+        free(rows);
+    }
+    catalog_free(catalog);
+}
+
 Test(cells, blocks_give_the_same_as_rows, .timeout = 60)
 {
     struct catalog *catalog = usage_catalog(usage_catalog_text);
