@@ -37,7 +37,9 @@ problem_letter(char c)
     static const char lower[] = "abcdefghijklmnopqrstuvwxyz-";
     const char *found = strchr(upper, c);
 
-    return c == '\0' || found == NULL ? c : lower[found - upper];
+    if (c == '\0' || found == NULL)
+        return c;
+    return lower[found - upper];
 }
 
 void
