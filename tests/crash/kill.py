@@ -126,7 +126,8 @@ class Producer(Client):
         self.acked = self.next = go_on
 
     def columns(self, sequence, count):
-        tenants, regions, tokens, times = bytearray(), bytearray(), array.array("q"), array.array("q")
+        tenants, regions = bytearray(), bytearray()
+        tokens, times = array.array("q"), array.array("q")
         for number in range(sequence, sequence + count):
             tenant, region, amount, at = session_event(self.index, number)
             tenants.append(tenant)
@@ -341,10 +342,11 @@ def run(kills, seed):
             problems.append(f"after a clean stop: {again}, before: {summary}")
         daemon.stop()
         restarts.sort()
+        middle = restarts[len(restarts) // 2]
         print(f"{kills} kills, {sum(c.connections for c in clients)} connections, "
               f"{sum(c.acked_frames for c in clients)} frames acked, {summary['received']} events, "
-              f"{summary['duplicates']} of them duplicates; restart {restarts[len(restarts) // 2]:.3f}"
-              f" s in the middle, {restarts[-1]:.3f} s at most")
+              f"{summary['duplicates']} of them duplicates; restart {middle:.3f} s in the middle, "
+              f"{restarts[-1]:.3f} s at most")
         return problems + more
 
 

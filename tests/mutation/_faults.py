@@ -1,7 +1,6 @@
 """The planted faults: one line each, with the test that must turn red.
 
-`test` is "PROGRAM ARGUMENTS", or "PROGRAM: COMMAND" where a script runs the program; BUILD in a
-command is the build directory.
+`test` is "PROGRAM ARGUMENTS", or "PROGRAM PROGRAM: COMMAND" where a script runs the programs.
 """
 
 FAULTS = []
@@ -10,6 +9,11 @@ SIM_LOG = "sim_log --points 2000"
 SIM_ENGINE = "sim_engine --points 400 --faults 30 --seconds 40"
 ENGINE = "engine_probe: python3 tests/prop/engine.py --cases 60 --seed 20"
 RATING = "rating_probe: python3 tests/prop/rating.py --cases 40 --seed 20"
+
+HOSTILE = "venturid venturi: python3 tests/e2e/hostile_frames.py"
+PEERS = "venturid venturi: python3 tests/e2e/many_peers.py"
+KILL = "venturid venturi: python3 tests/crash/kill.py --kills 4 --seed 1"
+WAKE = "venturid: python3 tests/e2e/wake.py"
 
 
 def fault(name, file, old, new, test):
@@ -239,3 +243,45 @@ fault("the minimum of an event is taken off", "engine/price_model.c",
 fault("ties of shares in the other order", "engine/money.c",
       "    return a->index < b->index ? -1 : a->index > b->index;",
       "    return a->index < b->index ? 1 : -(a->index > b->index);", RATING)
+
+# ---- the net
+
+fault("a multishot receive is not armed again", "net/conns.c",
+      "        return held_up || (conns->buffers_free > 0 && conn_try_receive(conns, conn));",
+      "        return held_up || conn->stream.fill > 0 ||\n"
+      "               (conns->buffers_free > 0 && conn_try_receive(conns, conn));", PEERS)
+fault("a multishot accept is not armed again", "net/conns.c",
+      "        conns->accepting = false;", "        conns->accepting = result == INT32_MIN;", PEERS)
+fault("the eventfd is not read again", "net/server.c",
+      "        server->wake_armed = false;", "        server->wake_armed = true;", WAKE)
+fault("a receive buffer is not given back", "net/conns_frames.c",
+      "    conn->held_count--;\n    conns_buffer_put(conns, buffer);",
+      "    conn->held_count--;", KILL)
+fault("an ack goes to the next one in the slot", "net/conns_frames.c",
+      "    bool here = conn->state != CONN_FREE && conn->generation == own->generation;",
+      "    bool here = conn->state != CONN_FREE;", PEERS)
+fault("two connections of one producer", "net/conns_frames.c",
+      "    if (session.producer != 0)\n        take_over(conns, conn, session.producer);",
+      "    if (session.producer == 0)\n        take_over(conns, conn, session.producer);", HOSTILE)
+fault("one frame more than the credit", "net/conns_frames.c",
+      "    if (conn->in_flight_frames < options->credit_frames &&",
+      "    if (conn->in_flight_frames <= options->credit_frames &&", HOSTILE)
+fault("a token that may only read may send", "net/conns_frames.c",
+      "hello.token, SCOPE_INGEST, &grant);", "hello.token, SCOPE_READ, &grant);", HOSTILE)
+fault("a connection forgets its token's tenant", "net/conns_frames.c",
+      "    conn->tenant = grant.tenant;", "    conn->tenant = (struct vt_str){NULL, 0};", HOSTILE)
+fault("the welcome is one sequence too far", "net/conns_frames.c",
+      "        .sequence_next = le64_put(session->sequence_next),",
+      "        .sequence_next = le64_put(session->sequence_next + 1),", KILL)
+fault("malformed frames are forgiven for ever", "net/conns_frames.c",
+      "    conn->strikes += is_malformed(err);", "    conn->strikes |= is_malformed(err);", HOSTILE)
+fault("a payload's checksum is not looked at", "net/frame_stream.c",
+      "    if (vt_crc32c(frame.payload.data, frame.payload.size) != frame.payload_crc)",
+      "    if (vt_crc32c(frame.payload.data, frame.payload.size) == UINT32_MAX)",
+      "test_frame_stream")
+fault("no deadline for a hello", "net/conns.c",
+      "    if (conn->state == CONN_HELLO && now - conn->opened_ns > CONNS_HELLO_NS)",
+      "    if (conn->state == CONN_HELLO && now - conn->opened_ns > 100 * CONNS_HELLO_NS)", HOSTILE)
+fault("a secret's last digits are not compared", "net/token.c",
+      "    for (uint32_t i = 0; i < 32; i++)\n        different |=",
+      "    for (uint32_t i = 0; i < 31; i++)\n        different |=", "test_token")

@@ -75,21 +75,21 @@ class Copy:
                 process.wait()
                 return 124
 
-    def make(self, target, jobs):
-        return self.run("cmake", "--build", str(self.build), "-j", str(jobs), "--target", target)
+    def make(self, targets, jobs):
+        return self.run("cmake", "--build", str(self.build), "-j", str(jobs), "--target", *targets)
 
     def test(self, command):
         return self.run(*(word.replace("BUILD", str(self.build)) for word in command.split()),
                         seconds=TEST_SECONDS)
 
 
-def target_of(test):
-    """The program that a test needs: "name [arguments]", or a script after "name:"."""
-    return test.split(":")[0].split()[0]
+def targets_of(test):
+    """What a test needs built: "PROGRAM ARGUMENTS", or "PROGRAM PROGRAM: COMMAND"."""
+    return test.split(":")[0].split() if ":" in test else test.split()[:1]
 
 
 def command_of(copy, test):
-    name = target_of(test)
+    name = targets_of(test)[0]
     if ":" in test:
         return test.split(":", 1)[1].strip()
     found = next(copy.build.glob(f"tests/*/{name}"))
@@ -107,7 +107,7 @@ def plant(copy, fault):
         return "it changes nothing"
     path.write_text(text.replace(fault["old"], fault["new"]))
     try:
-        if copy.make(target_of(fault["test"]), 1) != 0:
+        if copy.make(targets_of(fault["test"]), 1) != 0:
             return "it does not compile"
         if copy.test(command_of(copy, fault["test"])) == 0:
             return f"{fault['test']} stays green"
@@ -119,11 +119,11 @@ def plant(copy, fault):
 def prepare(copies, tests, jobs):
     """Both trees built, one after the other so that the second finds the first in the cache, and
     every test green without a fault. Gives the tests that are not."""
-    targets = sorted({target_of(test) for test in tests})
+    targets = sorted({target for test in tests for target in targets_of(test)})
     for copy in copies:
         if copy.refresh() != 0:
             return ["configure"]
-        if copy.run("cmake", "--build", str(copy.build), "-j", str(jobs), "--target", *targets):
+        if copy.make(targets, jobs) != 0:
             return ["build"]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         states = pool.map(lambda test: copies[0].test(command_of(copies[0], test)), tests)
