@@ -22,7 +22,7 @@ const struct http_route http_routes[] = {
      0,
      handle_windows},
     {GET, "/v1/lines", SCOPE_READ, false, {PARAM_TENANT | PARAM_AT, 0}, 0, handle_lines},
-    {GET, "/v1/unrated", SCOPE_READ, false, {PARAM_TENANT | PARAM_AT, 0}, 0, handle_unrated},
+    {GET, "/v1/unrated", SCOPE_READ, false, {PARAM_TENANT, 0}, 0, handle_unrated},
     {GET, "/v1/summary", SCOPE_READ, true, {PARAM_BY, 0}, 0, handle_summary},
     {GET, "/v1/feed", SCOPE_READ, true, {PARAM_CURSOR | PARAM_LIMIT, 0}, 0, handle_feed},
     {GET,

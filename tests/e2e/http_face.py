@@ -16,7 +16,7 @@ import _http
 
 CHECKS = _http.Checks()
 PARTS = ("windows", "lines", "unrated", "summary")
-AT = "2023-11-20T00:00:00Z"
+AT = "2024-02-10T00:00:00Z"  # of a period without usage
 NOT_EVENTS = [b"\n", b"{]\n", b"[1]\n", b"7\n", b'{"tenant":NaN}\n', b'{"tenant":"\xff"}\n']
 
 

@@ -49,29 +49,6 @@ command_windows(int argc, char **argv)
     return status;
 }
 
-/* lines and unrated differ in their names only. */
-static int
-rating_command(int argc, char **argv, const char *help, const char *path)
-{
-    struct ask ask = {.from = NULL};
-    struct remote_request request = {.path = path, .params = {{"tenant", NULL}, {"at", NULL}}};
-    const struct option_spec specs[] = {
-        ASK_SPEC_FROM(&ask),
-        ASK_SPEC_TOKEN(&ask),
-        {.name = "tenant", .kind = OPTION_TEXT, .target = &request.params[0].value},
-        {.name = "at", .kind = OPTION_TEXT, .target = &request.params[1].value},
-        {.name = NULL},
-    };
-    const struct ask_command command = {help, specs, 0};
-    int first = 0;
-    int status = ask_open(&ask, argc, argv, &command, &first);
-
-    if (status == OPTIONS_GO)
-        status = ask_do(&ask, argv[0], &request);
-    ask_close(&ask);
-    return status;
-}
-
 static const char lines_help[] =
     "venturi lines - rated lines of every billing period with usage\n"
     "\n"
@@ -85,7 +62,26 @@ static const char lines_help[] =
 int
 command_lines(int argc, char **argv)
 {
-    return rating_command(argc, argv, lines_help, "/v1/lines");
+    struct ask ask = {.from = NULL};
+    struct remote_request request = {
+        .path = "/v1/lines",
+        .params = {{"tenant", NULL}, {"at", NULL}},
+    };
+    const struct option_spec specs[] = {
+        ASK_SPEC_FROM(&ask),
+        ASK_SPEC_TOKEN(&ask),
+        {.name = "tenant", .kind = OPTION_TEXT, .target = &request.params[0].value},
+        {.name = "at", .kind = OPTION_TEXT, .target = &request.params[1].value},
+        {.name = NULL},
+    };
+    const struct ask_command command = {lines_help, specs, 0};
+    int first = 0;
+    int status = ask_open(&ask, argc, argv, &command, &first);
+
+    if (status == OPTIONS_GO)
+        status = ask_do(&ask, argv[0], &request);
+    ask_close(&ask);
+    return status;
 }
 
 static const char unrated_help[] = "venturi unrated - usage that no line has, and why\n"
@@ -94,13 +90,27 @@ static const char unrated_help[] = "venturi unrated - usage that no line has, an
                                    "\n"
                                    "usage: venturi unrated --from URL [options]\n"
                                    "\n" ASK_HELP "  --tenant T         only this tenant\n"
-                                   "  --at TIME          the billing period that holds TIME\n"
                                    "\n" ASK_STATUS_HELP;
 
 int
 command_unrated(int argc, char **argv)
 {
-    return rating_command(argc, argv, unrated_help, "/v1/unrated");
+    struct ask ask = {.from = NULL};
+    struct remote_request request = {.path = "/v1/unrated", .params = {{"tenant", NULL}}};
+    const struct option_spec specs[] = {
+        ASK_SPEC_FROM(&ask),
+        ASK_SPEC_TOKEN(&ask),
+        {.name = "tenant", .kind = OPTION_TEXT, .target = &request.params[0].value},
+        {.name = NULL},
+    };
+    const struct ask_command command = {unrated_help, specs, 0};
+    int first = 0;
+    int status = ask_open(&ask, argc, argv, &command, &first);
+
+    if (status == OPTIONS_GO)
+        status = ask_do(&ask, argv[0], &request);
+    ask_close(&ask);
+    return status;
 }
 
 static const char summary_help[] =
