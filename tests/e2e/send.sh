@@ -26,6 +26,7 @@ starts=0
 start() { # until the daemon is ready
     starts=$((starts + 1))
     local log=$dir/log.$starts ready=
+    : >"$log" # there before the background process makes it
     "$VENTURI_BUILD/venturid" --data "$data" --catalog "$azure/catalog.json" \
         --listen "127.0.0.1:$port" --http 127.0.0.1:0 --lane-bytes 16M 2>"$log" &
     daemon=$!
