@@ -55,6 +55,7 @@ struct batch {
      * UTF-8. */
     uint32_t string_count; /* string 0 is "" */
     struct vt_str *strings;
+    uint64_t strings_id; /* other than 0: batches that have it have the same strings */
 
     /* What the catalog does not declare: a msgpack map {"props": {...}, "trace_id": any, other
      * keys}, with only what is there; empty where nothing is. NULL where no event has any. */
@@ -63,6 +64,8 @@ struct batch {
 
     void *reader; /* private: what batch_raw needs of a columnar frame */
 };
+
+struct batch_cache;
 
 struct batch_options {
     const struct catalog *catalog;
@@ -76,6 +79,8 @@ struct batch_options {
      * was VT_REASON_MALFORMED: no catalog changes that verdict, and a forged source would be
      * believed. */
     bool allow_reserved_source;
+
+    struct batch_cache *cache; /* of the store, for frames of columns; NULL: none */
 };
 
 /* A frame as its header describes it. */

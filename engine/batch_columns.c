@@ -108,12 +108,18 @@ tenants_set(struct batch_reader *reader)
         return VT_NOMEM;
     for (uint32_t i = 0; i < column->count; i++) {
         names[i] = column->bad[i] != 0 ? 0 : column->map[i];
-        const struct tenant_memo *memo = batch_tenant_find(reader, names[i]);
+        if (column->tenant == NULL) {
+            const struct tenant_memo *memo = batch_tenant_find(reader, names[i]);
 
-        tenants[i] = memo->tenant;
-        partitions[i] = memo->partition;
-        unknown = unknown || memo->tenant == CATALOG_NONE;
+            tenants[i] = memo->tenant;
+            partitions[i] = memo->partition;
+        } else {
+            tenants[i] = column->tenant[i];
+            partitions[i] = column->partition[i];
+        }
+        unknown = unknown || tenants[i] == CATALOG_NONE;
     }
+    reader->cache_tenants = (struct batch_cache_tenants){tenants, partitions};
     batch_codes_gather(column, names, batch->event_count, batch->tenant_name);
     batch_codes_gather(column, tenants, batch->event_count, batch->tenant);
     for (uint32_t i = 0; i < batch->event_count; i++) {
@@ -466,12 +472,16 @@ batch_columns_decode(struct batch_reader *reader)
     if (err != VT_OK)
         return err;
     times_set(reader);
-    if (type == CATALOG_NONE)
+    if (type == CATALOG_NONE) {
+        batch_cache_end(reader, name);
         return VT_OK;
+    }
     err = batch_slots_prepare(reader, type);
     if (err == VT_OK)
         err = fields_set(reader, &batch->catalog->types[type]);
     if (err == VT_OK)
         err = extras_set(reader);
+    if (err == VT_OK)
+        batch_cache_end(reader, name);
     return err;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "batch.h"
+#include "batch_cache.h"
 #include "msgpack_cursor.h"
 #include "msgpack_put.h"
 #include "string_table.h"
@@ -59,8 +60,17 @@ struct type_shape {
     uint32_t entry[CATALOG_FIELDS_MAX]; /* scratch: slot -> index in props, CATALOG_NONE: absent */
 };
 
+/* What a string column holds decides what its strings may be. */
+enum wire_text { WIRE_TEXT_NAME, WIRE_TEXT_SOURCE, WIRE_TEXT_FIELD, WIRE_TEXT_TRACE };
+
 /* A string column of the frame: its dictionary is judged and interned once an entry. */
 struct wire_strings {
+    enum wire_text kind;
+    struct vt_bytes dictionary; /* behind its head, in the payload */
+    uint32_t first;             /* code of the first string that it brought */
+    uint32_t string_count;      /* that it brought */
+    const uint32_t *tenant; /* of the dictionary's strings, from the cache; NULL: look them up */
+    const uint32_t *partition;
     uint32_t count; /* of the dictionary */
     uint32_t *map;  /* place in it -> code in batch->strings */
     uint8_t *bad;   /* place -> makes an event malformed */
@@ -69,9 +79,6 @@ struct wire_strings {
     const uint8_t *wire; /* codes; NULL: 0 for every event */
     uint32_t *code;      /* of each event, in batch->strings; NULL: no such column */
 };
-
-/* What a string column holds decides what its strings may be. */
-enum wire_text { WIRE_TEXT_NAME, WIRE_TEXT_SOURCE, WIRE_TEXT_FIELD, WIRE_TEXT_TRACE };
 
 /* A column of `fields` as it came. */
 struct wire_column {
@@ -93,6 +100,13 @@ struct wire_ids {
     uint32_t *offset; /* text: of each event's in `data` */
 };
 
+/* Of the strings of the tenants' dictionary: for the cache. */
+struct batch_cache_tenants {
+    const uint32_t *tenant;
+    const uint32_t *partition;
+};
+struct batch_cache_entry;
+
 struct batch_reader {
     struct arena *arena;
     const struct batch_options *options;
@@ -110,6 +124,11 @@ struct batch_reader {
     uint32_t *table; /* scratch of row_entries_settle */
     uint32_t table_size;
     /* columns */
+    struct batch_cache_entry *cache_place; /* where this frame would stand; NULL: no cache */
+    struct batch_cache_entry *cache_entry; /* all dictionaries so far are those of this one */
+    struct batch_cache_tenants cache_tenants;
+    uint32_t dictionary_count; /* read so far; the first ones are noted */
+    struct wire_strings *dictionaries[BATCH_CACHE_COLUMNS_MAX];
     struct vt_bytes type_text;
     struct wire_strings tenants;
     struct wire_strings sources;
@@ -171,6 +190,13 @@ batch_wire_code(const uint8_t *wire, uint32_t width, uint32_t i)
     memcpy(&code, wire + UINT64_C(2) * i, sizeof code);
     return code;
 }
+
+/* --- batch_cache.c: before the first dictionary, at each, and when the frame is decoded */
+void batch_cache_begin(struct batch_reader *reader, struct vt_str type);
+/* Fills the column, whose count is set, where the dictionary at the cursor is known. */
+bool batch_cache_take(struct batch_reader *reader, enum wire_text kind,
+                      struct wire_strings *column);
+void batch_cache_end(struct batch_reader *reader, struct vt_str type);
 
 /* --- batch_columns.c */
 VT_MUST_CHECK vt_err batch_columns_decode(struct batch_reader *reader);

@@ -71,25 +71,19 @@ batch_codes_gather(const struct wire_strings *column, const uint32_t *map, uint3
 }
 
 static vt_err
-dictionary_read(struct batch_reader *reader, enum wire_text kind, struct wire_strings *column)
+dictionary_intern(struct batch_reader *reader, enum wire_text kind, struct wire_strings *column)
 {
+    uint32_t count = column->count;
     struct msgpack_item item;
-    vt_err err = msgpack_cursor_expect(&reader->cursor, MP_ARRAY, &item);
 
-    if (err != VT_OK)
-        return err;
-    uint32_t count = item.count;
-
-    if (count == 0)
-        return refuse(reader, "string column without a string");
-    column->count = count;
     column->any_bad = false;
     column->map = arena_alloc(reader->arena, (uint64_t)count * sizeof *column->map);
     column->bad = arena_alloc(reader->arena, count);
     if (column->map == NULL || column->bad == NULL)
         return VT_NOMEM;
     for (uint32_t i = 0; i < count; i++) {
-        err = msgpack_cursor_expect(&reader->cursor, MP_STRING, &item);
+        vt_err err = msgpack_cursor_expect(&reader->cursor, MP_STRING, &item);
+
         if (err == VT_OK)
             err = string_table_code(&reader->strings, msgpack_item_text(&item), &column->map[i]);
         if (err != VT_OK)
@@ -102,6 +96,33 @@ dictionary_read(struct batch_reader *reader, enum wire_text kind, struct wire_st
         column->bad[i] = bad;
         column->any_bad = column->any_bad || bad;
     }
+    return VT_OK;
+}
+
+static vt_err
+dictionary_read(struct batch_reader *reader, enum wire_text kind, struct wire_strings *column)
+{
+    struct msgpack_item item;
+    vt_err err = msgpack_cursor_expect(&reader->cursor, MP_ARRAY, &item);
+
+    if (err != VT_OK)
+        return err;
+    if (item.count == 0)
+        return refuse(reader, "string column without a string");
+    const uint8_t *begin = reader->cursor.at;
+
+    column->kind = kind;
+    column->count = item.count;
+    column->first = reader->strings.count;
+    if (!batch_cache_take(reader, kind, column))
+        err = dictionary_intern(reader, kind, column);
+    if (err != VT_OK)
+        return err;
+    column->dictionary = (struct vt_bytes){begin, (uint64_t)(reader->cursor.at - begin)};
+    column->string_count = reader->strings.count - column->first;
+    if (reader->dictionary_count < BATCH_CACHE_COLUMNS_MAX)
+        reader->dictionaries[reader->dictionary_count] = column;
+    reader->dictionary_count++;
     return VT_OK;
 }
 
@@ -357,6 +378,8 @@ batch_wire_read(struct batch_reader *reader)
         err = refuse(reader, "no array of 6 or 7");
     if (err == VT_OK)
         err = msgpack_cursor_expect(cursor, MP_STRING, &type);
+    if (err == VT_OK)
+        batch_cache_begin(reader, msgpack_item_text(&type));
     if (err == VT_OK)
         err = string_column_read(reader, WIRE_TEXT_NAME, &reader->tenants);
     if (err == VT_OK)

@@ -79,9 +79,9 @@ void cells_close(struct cells *cells); /* NULL is allowed */
 const struct catalog *cells_catalog(const struct cells *cells);
 struct dict *cells_dict(const struct cells *cells);
 
-/* Accepted rows of one type, as they were appended: columns by slot. Adds each to the cells of every
- * meter of the type that it is usage of, meter by meter; `touched` is called with the cell's key (for
- * the window states), may be NULL.
+/* Accepted rows of one type, as they were appended: columns by slot. Adds each to the cells of
+ * every meter of the type that it is usage of, meter by meter; `touched` is called with the cell's
+ * key (for the window states), may be NULL.
  *
  * With a generation other than 0 a cell is reported only once in it: give the number of the last
  * tick or close record, since between two of those only the first event of a cell means anything to

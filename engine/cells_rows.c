@@ -1,9 +1,9 @@
 /*
- * cells_rows.c - see cells.h: accepted rows into the cells of their meters. Which cell a row goes to
- * is random, and each is two misses: its slot and the cell. So rows are taken in groups: the keys of
- * a group are hashed and their slots fetched into the cache, then the cells that stand there, and
- * only then is anything compared (group prefetching: S. Chen et al., "Improving hash join
- * performance through prefetching", 2004).
+ * cells_rows.c - see cells.h: accepted rows into the cells of their meters. Which cell a row goes
+ * to is random, and each is two misses: its slot and the cell. So rows are taken in groups: the
+ * keys of a group are hashed and their slots fetched into the cache, then the cells that stand
+ * there, and only then is anything compared (group prefetching: S. Chen et al., "Improving hash
+ * join performance through prefetching", 2004).
  */
 #include "cells.h"
 #include "cells_table.h"

@@ -56,6 +56,8 @@ core_open(const struct core_options *options, struct core **out_core)
 
     core->parts = calloc(core->partition_count, sizeof(struct part *));
     if (core->parts != NULL)
+        err = batch_cache_open(&core->batch_cache);
+    if (err == VT_OK)
         err = core_recover(core);
     if (err != VT_OK) {
         core_close(core);
@@ -88,6 +90,7 @@ core_close(struct core *core)
     for (uint32_t p = 0; core->parts != NULL && p < core->partition_count; p++)
         part_free(core->parts[p]);
     free(core->parts);
+    batch_cache_close(core->batch_cache);
     for (uint32_t i = 0; i < core->catalog_count; i++) {
         catalog_free(core->catalogs[i].catalog);
         free((void *)(uintptr_t)core->catalogs[i].packed.data);

@@ -139,6 +139,7 @@ core_decode(struct core *core, struct work *work, const struct core_frame *frame
             core_producer_names_events(producer) ? producer->name : (struct vt_str){NULL, 0},
         .epoch = frame->epoch,
         .sequence = frame->sequence,
+        .cache = core->batch_cache,
     };
     vt_err err = batch_decode(&work->arena, &options,
                               &(struct batch_frame){.type = frame->frame_type,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "batch_cache.h"
 #include "core.h"
 
 #define CORE_MAGIC             UINT32_C(0x45524f43) /* "CORE": set at init, cleared at deinit */
@@ -105,6 +106,7 @@ struct core {
     struct core_inline inline_state; /* where options had no callbacks */
     struct store_info store;
     struct log *log; /* NULL with read_only and during recovery */
+    struct batch_cache *batch_cache;
     uint32_t partition_count;
     struct part **parts; /* [partition_count]; NULL before the first catalog */
 

@@ -190,6 +190,8 @@ epoch_batch_begin(struct epoch *epoch, const struct batch *batch)
 
     VT_ASSERT(!epoch->frozen);
     VT_ASSERT(batch->catalog == epoch->catalog);
+    if (batch->strings_id != 0 && batch->strings_id == memo->strings_id)
+        return VT_OK; /* the strings of the batch before */
     if (memo->capacity < batch->string_count || memo->generation == UINT32_MAX) {
         uint64_t capacity = 256;
 
@@ -203,6 +205,7 @@ epoch_batch_begin(struct epoch *epoch, const struct batch *batch)
         *memo = (struct code_memo){.capacity = (uint32_t)capacity, .entries = entries};
     }
     memo->generation++;
+    memo->strings_id = batch->strings_id;
     return VT_OK;
 }
 
@@ -342,6 +345,7 @@ append_run(struct epoch *epoch, const struct epoch_rows *rows, struct row_chunk 
 {
     const struct batch *batch = rows->batch;
 
+    VT_ASSERT(chunk != NULL);
     VT_ASSERT(at + rows->count <= EPOCH_CHUNK_ROWS);
     VT_ASSERT(at == 0 || chunk->position[at - 1] < batch->first_position + rows->index[0]);
     for (uint32_t i = 0; i < rows->count; i++) {

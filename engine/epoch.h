@@ -130,7 +130,8 @@ bool epoch_is_empty(const struct epoch *epoch);
 /* A row as (type << 32 | row). */
 typedef uint64_t row_ref;
 
-/* Before the first append of a batch: its codes are not those of the batch before. Owner only. */
+/* Before the first append of a batch: its codes are not those of the batch before, but where it
+ * says so (strings_id). Owner only. */
 VT_MUST_CHECK vt_err epoch_batch_begin(struct epoch *epoch, const struct batch *batch);
 
 /* Appends accepted event `index` of the batch begun; positions ascend. The cells are the caller's

@@ -20,6 +20,7 @@ struct code_memo_entry {
     uint32_t code;
 };
 struct code_memo {
+    uint64_t strings_id; /* of the batch at hand */
     uint32_t generation;
     uint32_t capacity;
     struct code_memo_entry *entries;

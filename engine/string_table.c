@@ -66,11 +66,59 @@ string_table_init(struct string_table *table, struct arena *arena, uint64_t seed
 }
 
 vt_err
+string_table_room(struct string_table *table, uint32_t count)
+{
+    uint32_t capacity = table->capacity;
+
+    VT_ASSERT(count <= CAPACITY_MAX);
+    while (capacity < count)
+        capacity *= 2;
+    struct vt_str *strings = arena_alloc(table->arena, (uint64_t)capacity * sizeof *strings);
+
+    if (strings == NULL)
+        return VT_NOMEM;
+    memcpy(strings, table->strings, (uint64_t)table->count * sizeof *strings);
+    table->strings = strings;
+    table->capacity = capacity;
+    table->slots = NULL;
+    return VT_OK;
+}
+
+/* Slots for strings that were written without. */
+static vt_err
+slots_make(struct string_table *table)
+{
+    uint32_t mask = table->capacity * 2 - 1;
+    struct string_slot *slots =
+        arena_zalloc(table->arena, ((uint64_t)mask + 1) * sizeof(struct string_slot));
+
+    if (slots == NULL)
+        return VT_NOMEM;
+    for (uint32_t code = 1; code < table->count; code++) {
+        uint32_t hash = text_hash(table, table->strings[code]);
+        uint32_t at = hash & mask;
+
+        while (slots[at].code != 0)
+            at = (at + 1) & mask;
+        slots[at] = (struct string_slot){hash, code};
+    }
+    table->slots = slots;
+    table->slot_mask = mask;
+    return VT_OK;
+}
+
+vt_err
 string_table_code(struct string_table *table, struct vt_str text, uint32_t *out_code)
 {
     if (text.size == 0) {
         *out_code = 0;
         return VT_OK;
+    }
+    if (table->slots == NULL) {
+        vt_err err = slots_make(table);
+
+        if (err != VT_OK)
+            return err;
     }
     uint32_t hash = text_hash(table, text);
     uint32_t at = hash & table->slot_mask;

@@ -22,12 +22,16 @@ struct string_table {
     struct vt_str *strings;
     uint32_t count;
     uint32_t capacity;
-    uint32_t slot_mask; /* twice the capacity of strings, a power of two, less one */
-    struct string_slot *slots;
+    uint32_t slot_mask;        /* twice the capacity of strings, a power of two, less one */
+    struct string_slot *slots; /* NULL: made when a string is looked for */
 };
 
 VT_MUST_CHECK vt_err string_table_init(struct string_table *table, struct arena *arena,
                                        uint64_t seed, uint32_t count_hint);
+
+/* Room for `count` strings in all, which the caller may then write behind the others itself; they
+ * are distinct. */
+VT_MUST_CHECK vt_err string_table_room(struct string_table *table, uint32_t count);
 
 /* The code of an equal text, a new one where there is none. VT_NOMEM. */
 VT_MUST_CHECK vt_err string_table_code(struct string_table *table, struct vt_str text,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "batch.h"
+#include "batch_cache.h"
 #include "batch_same.h"
 #include "column_batch.h"
 #include "hand_catalog.h"
@@ -335,6 +336,83 @@ Test(batch_columns, mean_what_the_same_events_as_rows_mean, .timeout = 120)
     }
     for (uint32_t r = VT_REASON_NONE; r <= VT_REASON_VALUE_OUT_OF_RANGE; r++)
         cr_expect(reasons[r] > 0, "no event was %s", vt_reason_name((uint8_t)r));
+}
+
+/* The frame decoded with and without a cache: the same batch or the same error. NULL or what
+ * differs. */
+static const char *
+cache_same(const struct trial *trial, struct batch_cache *cache, const struct batch_frame *frame,
+           uint64_t *out_strings_id)
+{
+    struct batch_options with = trial->options;
+    struct batch *plain = NULL;
+    struct batch *cached = NULL;
+    struct arena arena;
+    const char *why = NULL;
+
+    with.cache = cache;
+    *out_strings_id = 0;
+    arena_init(&arena, 1 << 16);
+    vt_err err = batch_decode(&arena, &trial->options, frame, &plain);
+    vt_err again = batch_decode(&arena, &with, frame, &cached);
+
+    if (err != again)
+        why = "the error differs";
+    for (uint32_t e = 0; why == NULL && err == VT_OK && e < frame->event_count; e++)
+        why = batch_same(plain, e, cached, e);
+    for (uint32_t i = 0; why == NULL && err == VT_OK && i < plain->string_count; i++)
+        if (plain->string_count != cached->string_count ||
+            !vt_str_equal(plain->strings[i], cached->strings[i]))
+            why = "a string has another code";
+    if (cached != NULL)
+        *out_strings_id = cached->strings_id;
+    arena_deinit(&arena);
+    return why;
+}
+
+Test(batch_columns, a_cache_of_dictionaries_changes_nothing, .timeout = 120)
+{
+    struct batch_cache *cache = NULL;
+    uint32_t hits = 0;
+
+    must(batch_cache_open(&cache));
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
+        struct trial trial;
+        struct vt_bytes payload;
+        uint64_t ids[2] = {0, 0};
+
+        trial_open(&trial, seed);
+        trial_fill(&trial);
+        uint32_t count = column_batch_count(trial.batch);
+
+        must(column_batch_encode(trial.batch, &payload));
+        uint8_t *bytes = malloc(payload.size);
+
+        cr_assert(bytes != NULL);
+        memcpy(bytes, payload.data, payload.size);
+        struct batch_frame frame = {VT_FRAME_BATCH_COLUMNS, count, {bytes, payload.size}};
+
+        /* Twice as it is, then with bytes changed, so that some of the dictionaries are known. */
+        for (uint32_t round = 0; round < 20; round++) {
+            uint64_t id = 0;
+            const char *why = cache_same(&trial, cache, &frame, &id);
+
+            cr_assert(why == NULL, "seed %llu, round %u: %s", (unsigned long long)seed, round, why);
+            if (round < 2)
+                ids[round] = id;
+            if (round > 0)
+                bytes[below(&trial.state, (uint32_t)payload.size)] ^=
+                    (uint8_t)(1 + below(&trial.state, 255));
+            if (round % 4 == 3)
+                memcpy(bytes, payload.data, payload.size);
+        }
+        hits += ids[0] != 0 && ids[0] == ids[1];
+        free(bytes);
+        column_batch_close(trial.batch);
+        row_batch_deinit(&trial.rows);
+    }
+    cr_expect(hits == ROUNDS, "%u of %u frames were known", hits, ROUNDS);
+    batch_cache_close(cache);
 }
 
 /* A good frame of one event, in its parts; a case replaces one of them. */
