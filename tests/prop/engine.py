@@ -187,6 +187,8 @@ def main():
                 reached.update(found)
                 if problem:
                     problems.append(problem)
+            if done % 512 == 0 and len(seeds) > 1000:
+                print(f"{done} cases, {len(problems)} problems", flush=True)
     for problem in problems[:5]:
         print(problem)
     missed = [f for f in EVERY_FEATURE if not reached[f]]
