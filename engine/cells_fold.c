@@ -329,6 +329,124 @@ cell_order(const void *a, const void *b, void *context)
     return 0;
 }
 
+/* A cell by the ranks of what it is ordered by: numbers in place of strings elsewhere. */
+struct cell_place {
+    uint64_t owner; /* ranks of tenant and meter */
+    uint64_t start; /* of the window; the sign turned, so that it sorts unsigned */
+    uint64_t dims;  /* ranks of the first two */
+    struct cell *cell;
+};
+
+static int
+place_order(const void *a, const void *b, void *context)
+{
+    const struct cell_place *one = a, *other = b;
+
+    if (one->owner != other->owner)
+        return one->owner < other->owner ? -1 : 1;
+    if (one->start != other->start)
+        return one->start < other->start ? -1 : 1;
+    if (one->dims != other->dims)
+        return one->dims < other->dims ? -1 : 1;
+    return cell_order(&one->cell, &other->cell, context);
+}
+
+static int
+string_order(const void *a, const void *b, void *context)
+{
+    const struct vt_str *strings = context;
+
+    return vt_str_compare(strings[*(const uint32_t *)a], strings[*(const uint32_t *)b]);
+}
+
+/* *out_ranks[i]: how many of the strings, which are distinct, come before string i. malloc. */
+static vt_err
+ranks_make(struct vt_str *strings, uint32_t count, uint32_t **out_ranks)
+{
+    uint32_t *order = malloc(((uint64_t)count + 1) * sizeof *order);
+    uint32_t *ranks = malloc(((uint64_t)count + 1) * sizeof *ranks);
+
+    if (order == NULL || ranks == NULL) {
+        free(order);
+        free(ranks);
+        return VT_NOMEM;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = i;
+    qsort_r(order, count, sizeof *order, string_order, strings);
+    for (uint32_t i = 0; i < count; i++)
+        ranks[order[i]] = i;
+    free(order);
+    *out_ranks = ranks;
+    return VT_OK;
+}
+
+struct cell_ranks {
+    uint32_t *tenant; /* NULL: none, all cells are in one place and cell_order decides */
+    uint32_t *meter;
+    uint32_t *code;
+};
+
+static void
+cell_ranks_deinit(struct cell_ranks *ranks)
+{
+    free(ranks->tenant);
+    free(ranks->meter);
+    free(ranks->code);
+}
+
+static vt_err
+cell_ranks_init(const struct cells *cells, struct cell_ranks *ranks)
+{
+    const struct catalog *catalog = cells->catalog;
+    uint32_t codes = dict_count(cells->dict);
+    uint64_t most = catalog->tenant_count;
+    struct vt_str *keys = NULL;
+
+    most = most < catalog->meter_count ? catalog->meter_count : most;
+    *ranks = (struct cell_ranks){.tenant = NULL};
+    /* Few cells of a large catalog or dictionary: ranks would cost more than they save. */
+    if ((uint64_t)catalog->tenant_count + catalog->meter_count + codes > cells->table.count)
+        return VT_OK;
+    keys = malloc((most + 1) * sizeof *keys);
+    if (keys == NULL)
+        return VT_NOMEM;
+    for (uint32_t i = 0; i < catalog->tenant_count; i++)
+        keys[i] = catalog->tenants[i].key;
+    vt_err err = ranks_make(keys, catalog->tenant_count, &ranks->tenant);
+
+    for (uint32_t i = 0; i < catalog->meter_count; i++)
+        keys[i] = catalog->meters[i].key;
+    if (err == VT_OK)
+        err = ranks_make(keys, catalog->meter_count, &ranks->meter);
+    free(keys);
+    keys = NULL;
+    if (err == VT_OK)
+        err = dict_array(cells->dict, codes, &keys);
+    if (err == VT_OK)
+        err = ranks_make(keys, codes, &ranks->code);
+    free(keys);
+    return err;
+}
+
+static struct cell_place
+place_of_cell(const struct cells *cells, const struct cell_ranks *ranks, struct cell *cell)
+{
+    uint32_t dim_count = cells->plans[cell->meter].dim_count;
+
+    if (ranks->tenant == NULL)
+        return (struct cell_place){.cell = cell};
+    uint64_t first = dim_count > 0 ? ranks->code[cell->dims[0]] : 0;
+    uint64_t second = dim_count > 1 ? ranks->code[cell->dims[1]] : 0;
+
+    return (struct cell_place){
+        .owner = (uint64_t)ranks->tenant[cell->tenant] << 32 | ranks->meter[cell->meter],
+        .start = (uint64_t)cell->window_start_us ^ UINT64_C(1) << 63,
+        .dims = first << 32 | second,
+        .cell = cell,
+    };
+}
+
 static vt_err
 give(const struct cells *cells, const struct cell *cell,
      vt_err (*each)(void *context, const struct cell_key *key, const struct cell_value *value),
@@ -351,22 +469,28 @@ cells_each(const struct cells *cells,
 {
     uint64_t count = 0;
     struct cells order_by = *cells; /* qsort_r's context is not const */
-    vt_err err = VT_OK;
+    struct cell_ranks ranks;
 
     if (cells->table.count == 0)
         return VT_OK;
-    struct cell **sorted = malloc(cells->table.count * sizeof(struct cell *));
+    vt_err err = cell_ranks_init(cells, &ranks);
+    struct cell_place *sorted = malloc(cells->table.count * sizeof *sorted);
 
-    if (sorted == NULL)
-        return VT_NOMEM;
-    for (uint64_t i = 0; i <= cells->table.mask; i++) {
+    if (err == VT_OK && sorted == NULL)
+        err = VT_NOMEM;
+    for (uint64_t i = 0; i <= cells->table.mask && err == VT_OK; i++) {
         if (cells->table.slots[i].item != NULL)
-            sorted[count++] = cells->table.slots[i].item;
+            sorted[count++] = place_of_cell(cells, &ranks, cells->table.slots[i].item);
     }
-    VT_ASSERT(count == cells->table.count);
-    qsort_r(sorted, count, sizeof(struct cell *), cell_order, &order_by);
-    for (uint64_t i = 0; i < count && err == VT_OK; i++)
-        err = give(cells, sorted[i], each, context);
+    if (err == VT_OK) {
+        VT_ASSERT(count == cells->table.count);
+        qsort_r(sorted, count, sizeof *sorted, place_order, &order_by);
+    }
+    for (uint64_t i = 0; i < count && err == VT_OK; i++) {
+        VT_VERIFY(i == 0 || cell_order(&sorted[i - 1].cell, &sorted[i].cell, &order_by) < 0);
+        err = give(cells, sorted[i].cell, each, context);
+    }
     free(sorted);
+    cell_ranks_deinit(&ranks);
     return err;
 }
