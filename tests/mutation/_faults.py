@@ -14,6 +14,7 @@ HOSTILE = "venturid venturi: python3 tests/e2e/hostile_frames.py"
 PEERS = "venturid venturi: python3 tests/e2e/many_peers.py"
 KILL = "venturid venturi: python3 tests/crash/kill.py --kills 4 --seed 1"
 THREADS = "thread_core: timeout 15 BUILD/tests/thread/thread_core"
+HTTP = "venturid: python3 tests/e2e/http_face.py"
 STEADY = "venturid: python3 tests/e2e/steady.py"
 
 
@@ -194,9 +195,9 @@ fault("an added field may be required", "engine/catalog_extend.c",
 fault("a swapped tie in last", "engine/row_id.c",
       "    return vt_str_compare(row_id_text(a, text_a), row_id_text(b, text_b));",
       "    return vt_str_compare(row_id_text(b, text_b), row_id_text(a, text_a));", "test_cells")
-fault("last by arrival", "engine/cells.c",
-      "        return cell->count == 0 || row->time_us > last->time_us;",
-      "        return cell->count == 0 || row->time_us != last->time_us;", ENGINE)
+fault("last by arrival", "engine/cells_rows.c",
+      "        return cell->count == 0 || event->time_us > last->time_us;",
+      "        return cell->count == 0 || event->time_us != last->time_us;", ENGINE)
 fault("a window is final a moment late", "engine/window_state.c",
       "    while (err == VT_OK && window_state_due_us(state) <= tick->arrival_us) {",
       "    while (err == VT_OK && window_state_due_us(state) < tick->arrival_us) {",
@@ -283,3 +284,12 @@ fault("a worker that sleeps is not woken", "net/worker.c",
 fault("the sealer's news are lost", "net/worker.c",
       "    return vt_ring_try_pop(&workers->finished, &message) ? message : NULL;",
       "    return vt_ring_try_pop(&workers->finished, &message) ? NULL : message;", THREADS)
+
+# ---- HTTP
+
+fault("a token for reading changes the catalog", "net/http_routes.c",
+      "    {POST, \"/v1/catalog\", SCOPE_ADMIN, true,", "    {POST, \"/v1/catalog\", SCOPE_READ, true,",
+      HTTP)
+fault("a token of one tenant reads another's", "net/http_request.c",
+      "    if (request->query.tenant.size > 0 && !vt_str_equal(request->query.tenant, own))",
+      "    if (request->query.tenant.size > 1024 && !vt_str_equal(request->query.tenant, own))", HTTP)
