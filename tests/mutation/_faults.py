@@ -288,8 +288,9 @@ fault("the sealer's news are lost", "net/worker.c",
 # ---- HTTP
 
 fault("a token for reading changes the catalog", "net/http_routes.c",
-      "    {POST, \"/v1/catalog\", SCOPE_ADMIN, true,", "    {POST, \"/v1/catalog\", SCOPE_READ, true,",
-      HTTP)
+      "    {POST, \"/v1/catalog\", SCOPE_ADMIN, true,",
+      "    {POST, \"/v1/catalog\", SCOPE_READ, true,", HTTP)
 fault("a token of one tenant reads another's", "net/http_request.c",
       "    if (request->query.tenant.size > 0 && !vt_str_equal(request->query.tenant, own))",
-      "    if (request->query.tenant.size > 1024 && !vt_str_equal(request->query.tenant, own))", HTTP)
+      "    if (request->query.tenant.size > 1024 && !vt_str_equal(request->query.tenant, own))",
+      HTTP)
