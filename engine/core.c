@@ -172,11 +172,17 @@ item_ack(struct core *core, const struct work *work, struct core_item *item)
 {
     struct core_producer *producer = core_producer_at(core, item->producer);
 
+    if (item->kind == LOG_FRAME && producer != NULL && !item->resend) {
+        VT_ASSERT(producer->in_flight > 0);
+        producer->in_flight--;
+    }
     if (item->kind == LOG_FRAME && producer != NULL && item->event_count > 0)
         core_session_durable(producer, item->epoch, item->sequence,
                              item->sequence + item->event_count);
     for (uint32_t p = 0; item->select_start != NULL && p < core->partition_count; p++)
         core->ids_in_flight[p] -= item->select_start[p + 1] - item->select_start[p];
+    for (uint32_t p = 0; item->ids_everywhere > 0 && p < core->partition_count; p++)
+        core->ids_in_flight[p] -= item->ids_everywhere;
     if (item->waiter == NULL || core->callbacks.acked == NULL)
         return;
     struct core_ack ack = {

@@ -35,6 +35,8 @@ open_commit(struct core *core, struct work **out_work)
         return core->failed;
     if (core->log == NULL)
         return vt_err_detail(VT_INVALID, "the store is open for reading only");
+    if (core->ended)
+        return VT_STOPPING;
     if (core->open == NULL) {
         if (core->cuts_waiting > CORE_CUTS_WAITING_MAX)
             return VT_AGAIN; /* the sealer is behind: the lanes would fill up */
@@ -51,7 +53,7 @@ open_commit(struct core *core, struct work **out_work)
         core->open->buffer = buffer;
         core->open_closed = false;
     }
-    if (core->open_closed)
+    if (core->open_closed || core->open->arena.used_bytes > CORE_OPEN_ARENA_MAX)
         return VT_AGAIN;
     *out_work = core->open;
     return VT_OK;
@@ -99,6 +101,15 @@ record_undo(struct work *work)
     VT_ASSERT(work->item_count > 0);
     work->item_count--;
     log_buffer_undo(work->buffer);
+}
+
+/* What refused frames were decoded to goes at once where nothing else is in the commit: it might be
+ * long until one is submitted. */
+static void
+open_forget(struct core *core)
+{
+    if (core->open != NULL && core->open->item_count == 0)
+        arena_reset(&core->open->arena);
 }
 
 /* Groups the events of a batch by partition: a stable count into place. */
@@ -204,6 +215,8 @@ resend_payload(struct core *core, struct work *work, const struct core_frame *fr
     struct core_item item = {.payload = frame->payload};
     vt_err err = core_decode(core, work, frame, &item);
 
+    if (err == VT_OK)
+        err = check_tenant(item.batch, frame->tenant);
     if (err != VT_OK)
         return err;
     const struct batch *batch = item.batch;
@@ -246,8 +259,10 @@ resend_add(struct core *core, const struct core_frame *frame)
 
     if (err == VT_OK)
         err = resend_payload(core, work, frame, &payload);
-    if (err != VT_OK)
+    if (err != VT_OK) {
+        open_forget(core);
         return err;
+    }
     struct log_record record = {
         .kind = LOG_FRAME,
         .frame_type = frame->frame_type,
@@ -293,7 +308,7 @@ session_admit(struct core *core, const struct core_frame *frame, uint64_t hash,
             (unsigned long long)frame->sequence,
             (unsigned long long)(frame->sequence + frame->event_count - 1),
             (unsigned long long)producer->durable_next);
-    return VT_OK;
+    return *out_verdict == SESSION_NEW ? core_session_room(producer) : VT_OK;
 }
 
 /* Copies, decodes and checks; on an error the record is out again. */
@@ -321,6 +336,7 @@ frame_place(struct core *core, const struct core_frame *frame)
         err = check_room(core, item);
     if (err != VT_OK) {
         record_undo(core->open);
+        open_forget(core);
         return err;
     }
     count_in_flight(core, item);
@@ -346,9 +362,11 @@ core_add_frame(struct core *core, const struct core_frame *frame)
         return resend_add(core, frame);
     if (err == VT_OK)
         err = frame_place(core, frame);
-    if (err == VT_OK && frame->producer != 0)
+    if (err == VT_OK && frame->producer != 0) {
         err = core_session_note(core_producer_at(core, frame->producer), frame->epoch,
                                 frame->sequence, frame->sequence + frame->event_count, hash);
+        core_producer_at(core, frame->producer)->in_flight++;
+    }
     if (err == VT_OK) {
         core->stats.frames++;
         core->stats.events += frame->event_count;
@@ -439,6 +457,20 @@ core_add_close(struct core *core, const struct close_order *order, void *waiter)
     return err;
 }
 
+/* An exception that becomes a row is remembered like any other, and the positions do not say in
+ * which partition. */
+static vt_err
+check_room_everywhere(const struct core *core, uint32_t count)
+{
+    for (uint32_t p = 0; p < core->partition_count; p++) {
+        if (core->parts[p] != NULL &&
+            count + core->ids_in_flight[p] > part_dedup_room(core->parts[p]))
+            return vt_err_detail(VT_DEDUP_FULL, "partition %u has no room for %u ids more", p,
+                                 count);
+    }
+    return VT_OK;
+}
+
 vt_err
 core_add_settle(struct core *core, bool retry, const le64 *positions, uint32_t count, void *waiter)
 {
@@ -453,9 +485,15 @@ core_add_settle(struct core *core, bool retry, const le64 *positions, uint32_t c
         .payload_crc = vt_crc32c(payload.data, payload.size),
         .event_count = retry ? count : 0,
     };
-    vt_err err = record_add(core, &record, payload, &item);
+    vt_err err = retry ? check_room_everywhere(core, count) : VT_OK;
 
     if (err == VT_OK)
-        item->waiter = waiter;
-    return err;
+        err = record_add(core, &record, payload, &item);
+    if (err != VT_OK)
+        return err;
+    item->waiter = waiter;
+    item->ids_everywhere = retry ? count : 0;
+    for (uint32_t p = 0; p < core->partition_count; p++)
+        core->ids_in_flight[p] += item->ids_everywhere;
+    return VT_OK;
 }

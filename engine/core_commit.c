@@ -107,7 +107,8 @@ core_submit(struct core *core, int64_t now_us)
     struct core_item *item = NULL;
 
     VT_ASSERT(core->magic == CORE_MAGIC);
-    if (core->failed != VT_OK)
+    if (core->failed != VT_OK ||
+        core->ended) /* a tick may fall due before the end mark is durable */
         return core->failed;
     if (!core_open_any(core)) {
         if (core->parts[0] == NULL || core_due_us(core) > arrival_us)
@@ -135,5 +136,6 @@ core_stop(struct core *core, int64_t now_us)
         err = core_control_add(core, LOG_TICK, (struct vt_bytes){NULL, 0}, &item);
     if (err == VT_OK)
         err = submit_open(core, arrival_us, LOG_COMMIT_END_MARK);
+    core->ended = err == VT_OK;
     return err;
 }

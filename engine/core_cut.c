@@ -1,10 +1,21 @@
 /* core_cut.c - a cut: every partition's epoch frozen at one commit, sealed into segments, named by
  * the manifest. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core_internal.h"
 #include "venturi/assert.h"
+
+/* The state of a cut has a limit, and every cut writes it anew. */
+static void
+sessions_trim(struct core *core)
+{
+    uint64_t keep = CORE_INTERVALS_SAVED / (core->producer_count + 1);
+
+    for (uint64_t id = 1; id <= core->producer_count; id++)
+        core_session_trim(core_producer_at(core, id), keep == 0 ? 1 : (uint32_t)keep);
+}
 
 vt_err
 core_cut_open(struct core *core, struct work *work)
@@ -28,6 +39,7 @@ core_cut_open(struct core *core, struct work *work)
     core->bytes_since_cut = 0;
     core->cuts_waiting++;
     core->stats.cuts++;
+    sessions_trim(core);
     return core_state_save(core, &cut->core_state);
 }
 
@@ -100,8 +112,11 @@ void
 core_seal(struct core *core, struct cut *cut)
 {
     cut->err = VT_OK;
+    vt_err_clear();
     for (uint32_t p = 0; cut->err == VT_OK && p < core->partition_count; p++)
         cut->err = seal_partition(core, cut, p);
+    if (cut->err != VT_OK)
+        snprintf(cut->detail, sizeof cut->detail, "%s", vt_err_last());
 }
 
 vt_err
@@ -114,6 +129,9 @@ core_sealed(struct core *core, struct cut *cut)
     core->sealing = false;
     vt_err err = cut->err;
 
+    if (err != VT_OK) /* the detail is of the sealer's thread */
+        err = vt_err_detail(err, "sealing commit %llu: %s", (unsigned long long)cut->commit,
+                            cut->detail[0] == '\0' ? vt_err_text(err) : cut->detail);
     if (err == VT_OK)
         err = core_state_join(cut, core->partition_count, &state);
     if (err == VT_OK) {

@@ -16,9 +16,11 @@
 #define CORE_DEDUP_IDS_DEFAULT (UINT64_C(64) << 20)
 #define CORE_CUT_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define CORE_WORK_ARENA_BYTES  (UINT64_C(256) << 10)
-#define CORE_CUTS_WAITING_MAX  2       /* more unsealed cuts than this hold ingest back */
-#define CORE_INTERVALS_MAX     4096    /* frames of a producer whose hashes are kept apart */
-#define CORE_PRODUCERS_MAX     1000000 /* names ever seen in a store */
+#define CORE_CUTS_WAITING_MAX  2    /* more unsealed cuts than this hold ingest back */
+#define CORE_INTERVALS_MAX     4096 /* frames of a producer whose hashes are kept apart */
+#define CORE_INTERVALS_SAVED   (UINT32_C(1) << 20)  /* of all producers in the state of a cut */
+#define CORE_PRODUCERS_MAX     500000               /* names ever seen in a store */
+#define CORE_OPEN_ARENA_MAX    (UINT64_C(64) << 20) /* decoded for one commit, refused frames too */
 
 /* One record of a commit, as the workers and the acks need it. */
 struct core_item {
@@ -34,6 +36,7 @@ struct core_item {
     uint64_t epoch;
     uint64_t sequence;
     void *waiter;
+    uint32_t ids_everywhere;  /* of a retry: ids that any partition may need to remember */
     _Atomic uint32_t settled; /* summed by the workers */
 };
 
@@ -74,6 +77,7 @@ struct cut {
     struct store_segment *segments; /* [partition_count] */
     uint32_t segment_count;
     vt_err err; /* of the sealing */
+    char detail[256];
 };
 
 /* Events first .. end-1 of a producer's epoch; hash 0 where several frames were merged. */
@@ -88,6 +92,7 @@ struct core_producer {
     struct vt_str name; /* malloc */
     uint64_t epoch;
     uint64_t durable_next; /* first sequence not durable without a gap */
+    uint32_t in_flight;    /* frames noted and not yet durable; zero while recovering */
     uint32_t interval_count;
     uint32_t interval_capacity;
     struct core_interval *intervals; /* ascending, disjoint */
@@ -127,6 +132,8 @@ struct core {
     int64_t arrival_last_us;
     uint64_t bytes_since_cut;
     uint64_t ids_in_flight[STORE_PARTITIONS_MAX]; /* admitted, not yet acked */
+    bool ended;                                   /* the end mark was submitted */
+    bool worker_failed[STORE_PARTITIONS_MAX];     /* [worker]; each its worker's own */
 
     struct cut *cut_first; /* complete, oldest first; the first is with the sealer where sealing */
     struct cut *cut_last;
@@ -166,6 +173,11 @@ enum session_verdict { SESSION_NEW = 1, SESSION_RESEND, SESSION_OVERLAP };
 uint64_t core_frame_hash(const struct core_frame *frame);
 enum session_verdict core_session_check(const struct core_producer *producer, uint64_t first,
                                         uint64_t end, uint64_t hash);
+/* Whether one more frame that is SESSION_NEW can be noted. VT_AGAIN: once what is in flight is
+ * durable. */
+VT_MUST_CHECK vt_err core_session_room(struct core_producer *producer);
+/* Joins old frames until about `keep` intervals are left. */
+void core_session_trim(struct core_producer *producer, uint32_t keep);
 VT_MUST_CHECK vt_err core_session_note(struct core_producer *producer, uint64_t epoch,
                                        uint64_t first, uint64_t end, uint64_t hash);
 void core_session_durable(struct core_producer *producer, uint64_t epoch, uint64_t first,

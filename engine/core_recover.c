@@ -150,6 +150,18 @@ recover_producer(struct core *core, const struct log_record *record)
         &id);
 }
 
+/* What was recovered is durable. */
+static vt_err
+session_recover(struct core_producer *producer, const struct log_record *record, uint64_t hash)
+{
+    uint64_t end = record->sequence + record->event_count;
+    vt_err err = core_session_note(producer, record->epoch, record->sequence, end, hash);
+
+    if (err == VT_OK)
+        core_session_durable(producer, record->epoch, record->sequence, end);
+    return err;
+}
+
 static vt_err
 recover_frame(struct core *core, struct work *work, const struct log_record *record,
               struct core_item *item)
@@ -174,8 +186,7 @@ recover_frame(struct core *core, struct work *work, const struct log_record *rec
         err = vt_err_detail(VT_BAD_FORMAT, "a frame of producer %llu, which is not known",
                             (unsigned long long)record->producer);
     if (err == VT_OK && producer != NULL && record->epoch >= producer->epoch)
-        err = core_session_note(producer, record->epoch, record->sequence,
-                                record->sequence + record->event_count, core_frame_hash(&frame));
+        err = session_recover(producer, record, core_frame_hash(&frame));
     return err;
 }
 
@@ -248,23 +259,17 @@ seal_recovered(struct core *core)
     return core_failed(core);
 }
 
-/* Everything recovered is durable. */
-static void
-sessions_settle(struct core *core)
-{
-    for (uint64_t id = 1; id <= core->producer_count; id++) {
-        struct core_producer *producer = core_producer_at(core, id);
-
-        for (uint32_t i = 0; i < producer->interval_count; i++)
-            core_session_durable(producer, producer->epoch, producer->intervals[i].first,
-                                 producer->intervals[i].end);
-    }
-}
-
 vt_err
 core_recover(struct core *core)
 {
     struct log_commit commit;
+    /* So that a commit finds room in its lane as soon as the cuts before it are sealed. The tail is
+     * cut by the same rule: else it might fill a lane without a cut, and no commit had room for
+     * one. */
+    uint64_t lane = core->store.lane_bytes - 2 * (uint64_t)core->store.commit_bytes_max;
+
+    if (core->options.cut_bytes > lane)
+        core->options.cut_bytes = lane;
     vt_err err = core->store.sealed_commit > 0 ? load_sealed(core) : VT_OK;
 
     while (err == VT_OK) {
@@ -274,17 +279,11 @@ core_recover(struct core *core)
     }
     if (err != VT_END)
         return err;
-    sessions_settle(core);
     core->stats.position = core->position_next - 1;
     core->stats.commits_durable = core->commit_last;
     if (core->options.read_only)
         return VT_OK;
     core->log = store_log(core->options.store);
     VT_ASSERT(core->log != NULL);
-    /* So that a commit finds room in its lane as soon as the cuts before it are sealed. */
-    uint64_t lane = log_lane_bytes(core->log) - 2 * log_commit_bytes_max(core->log);
-
-    if (core->options.cut_bytes > lane)
-        core->options.cut_bytes = lane;
     return seal_recovered(core);
 }

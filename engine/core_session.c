@@ -111,18 +111,18 @@ core_session_check(const struct core_producer *producer, uint64_t first, uint64_
     return SESSION_OVERLAP;
 }
 
-/* Joins neighbours of the older half into plain intervals: a resend from there is still recognized
- * as a resend, but its content is no longer compared. */
+/* Joins neighbours among the `old` first into plain intervals: a resend from there is still
+ * recognized as a resend, but its content is no longer compared. So only what lies below
+ * durable_next is joined: a sender that goes on where a welcome says sends nothing new there. */
 static void
-intervals_merge(struct core_producer *producer)
+intervals_merge(struct core_producer *producer, uint32_t old)
 {
-    uint32_t old = producer->interval_count / 2;
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < producer->interval_count; i++) {
         struct core_interval interval = producer->intervals[i];
 
-        if (i < old)
+        if (i < old && interval.end <= producer->durable_next)
             interval.hash = 0;
         struct core_interval *before = kept == 0 ? NULL : &producer->intervals[kept - 1];
 
@@ -133,6 +133,45 @@ intervals_merge(struct core_producer *producer)
             producer->intervals[kept++] = interval;
     }
     producer->interval_count = kept;
+}
+
+void
+core_session_trim(struct core_producer *producer, uint32_t keep)
+{
+    if (producer->interval_count > keep)
+        intervals_merge(producer, producer->interval_count - keep);
+}
+
+/* Moves durable_next over what follows it; nothing may be in flight. */
+static void
+durable_advance(struct core_producer *producer)
+{
+    VT_ASSERT(producer->in_flight == 0);
+    for (uint32_t i = interval_find(producer, producer->durable_next);
+         i < producer->interval_count && producer->intervals[i].first <= producer->durable_next;
+         i++)
+        producer->durable_next = producer->intervals[i].end;
+}
+
+vt_err
+core_session_room(struct core_producer *producer)
+{
+    if (producer->interval_count < CORE_INTERVALS_MAX)
+        return VT_OK;
+    intervals_merge(producer, producer->interval_count / 2);
+    if (producer->interval_count < CORE_INTERVALS_MAX)
+        return VT_OK;
+    if (producer->in_flight > 0)
+        return VT_AGAIN;
+    /* Thousands of frames came after a gap: what is missing in it was refused, and will not come
+     * under its old numbers. wire.h says so. */
+    producer->durable_next = producer->intervals[producer->interval_count / 2].end;
+    durable_advance(producer);
+    intervals_merge(producer, producer->interval_count / 2);
+    if (producer->interval_count < CORE_INTERVALS_MAX)
+        return VT_OK;
+    return vt_err_detail(VT_BAD_SEQUENCE, "the session has over %u gaps: raise the epoch",
+                         CORE_INTERVALS_MAX / 2);
 }
 
 vt_err
@@ -146,8 +185,9 @@ core_session_note(struct core_producer *producer, uint64_t epoch, uint64_t first
         producer->interval_count = 0;
         producer->durable_next = 1;
     }
-    if (producer->interval_count >= CORE_INTERVALS_MAX)
-        intervals_merge(producer);
+    if (producer->interval_count >=
+        CORE_INTERVALS_MAX) /* in recovery; the door sees to it before */
+        intervals_merge(producer, producer->interval_count / 2);
     if (producer->interval_count == producer->interval_capacity) {
         uint32_t capacity = producer->interval_capacity == 0 ? 16 : producer->interval_capacity * 2;
         struct core_interval *grown =
@@ -170,12 +210,16 @@ core_session_note(struct core_producer *producer, uint64_t epoch, uint64_t first
 void
 core_session_durable(struct core_producer *producer, uint64_t epoch, uint64_t first, uint64_t end)
 {
-    if (epoch != producer->epoch || first > producer->durable_next || end <= producer->durable_next)
+    if (epoch != producer->epoch)
         return;
     /* Commits become durable in order, so all that lies below `end` without a gap and was logged
      * before is durable; what was logged later than this frame at a higher sequence is not, and is
      * not passed here. */
-    producer->durable_next = end;
+    if (first <= producer->durable_next && end > producer->durable_next)
+        producer->durable_next = end;
+    /* This one may have closed a gap before frames that are durable already. */
+    if (producer->in_flight == 0)
+        durable_advance(producer);
 }
 
 vt_err

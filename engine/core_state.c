@@ -174,6 +174,8 @@ load_producer(struct core *core, struct vt_reader *reader)
         if (reader->bad || first >= end)
             return vt_err_detail(VT_BAD_FORMAT, "a producer's intervals are not in order");
         err = core_session_note(producer, epoch, first, end, hash);
+        if (err == VT_OK)
+            core_session_durable(producer, epoch, first, end);
     }
     return err;
 }

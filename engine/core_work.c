@@ -116,23 +116,35 @@ core_work_part(struct core *core, uint32_t partition, struct work *work)
     return VT_INVALID;
 }
 
+static void
+work_fail(struct work *work, vt_err err, uint32_t partition)
+{
+    uint32_t none = VT_OK;
+
+    if (atomic_compare_exchange_strong_explicit(&work->failed, &none, err, memory_order_relaxed,
+                                                memory_order_relaxed))
+        snprintf(work->failed_detail, sizeof work->failed_detail, "partition %u: %s", partition,
+                 vt_err_last());
+}
+
 void
 core_work(struct core *core, uint32_t worker, struct work *work)
 {
     VT_ASSERT(core->magic == CORE_MAGIC);
     VT_ASSERT(worker < core->options.worker_count);
     vt_err_clear();
-    for (uint32_t p = worker; p < core->partition_count; p += core->options.worker_count) {
+    /* A partition that failed is behind its log: what is dispatched until the front thread sees it
+     * must not be applied, nor be acked. */
+    if (core->worker_failed[worker])
+        work_fail(work, VT_BROKEN, worker);
+    for (uint32_t p = worker; !core->worker_failed[worker] && p < core->partition_count;
+         p += core->options.worker_count) {
         vt_err err = core_work_part(core, p, work);
-        uint32_t none = VT_OK;
 
-        if (err != VT_OK &&
-            atomic_compare_exchange_strong_explicit(&work->failed, &none, err, memory_order_relaxed,
-                                                    memory_order_relaxed))
-            snprintf(work->failed_detail, sizeof work->failed_detail, "partition %u: %s", p,
-                     vt_err_last());
-        if (err != VT_OK)
-            break;
+        if (err != VT_OK) {
+            core->worker_failed[worker] = true;
+            work_fail(work, err, p);
+        }
     }
     /* Released to the front thread's acquire in work_done: all that this worker wrote is to be
      * seen. */

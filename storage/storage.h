@@ -47,6 +47,8 @@ struct store_info {
     struct vt_hash_key key; /* of tenants and ids */
     uint8_t secret[32];     /* signs cursors */
     uint32_t partition_count;
+    uint32_t commit_bytes_max;
+    uint64_t lane_bytes;
     uint64_t start;           /* of this process; the last one's with read_only */
     uint64_t sealed_commit;   /* 0: nothing sealed */
     uint64_t sealed_position; /* last position at or below sealed_commit */
@@ -79,7 +81,7 @@ void store_segment_path(const struct store *store, uint64_t cut, uint32_t partit
                         char out_path[256]);
 
 /* One manifest edit: the order is sealed up to commit `cut`, these segments are part of the store,
- * and `state` (opaque, at most 64 MiB) replaces the engine's state as of the cut. Durable in both
+ * and `state` (opaque, at most 256 MiB) replaces the engine's state as of the cut. Durable in both
  * copies on VT_OK; then the lanes are released. */
 struct store_seal {
     uint64_t cut;

@@ -344,6 +344,8 @@ store_get_info(const struct store *store, struct store_info *out_info)
         .history = superblock->history,
         .key = superblock->key,
         .partition_count = superblock->partition_count,
+        .commit_bytes_max = superblock->commit_bytes_max,
+        .lane_bytes = superblock->lane_bytes,
         .start = store->start,
         .sealed_commit = state->sealed.number,
         .sealed_position = state->sealed.position,

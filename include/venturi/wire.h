@@ -44,7 +44,10 @@
  *    20    4 credit_bytes   ... and so many bytes of them in flight (VT_OVER_CREDIT)
  *    24    8 producer     id of the session's producer, zero without one
  *    32    8 epoch        the producer's current one
- *    40    8 sequence_next  the first sequence of that epoch that is not yet durable without a gap
+ *    40    8 sequence_next  the first sequence of that epoch that is not yet durable without a gap.
+ *                         A refused frame leaves one until its numbers are sent again; after 2,048
+ *                         further frames it is given up: sequence_next passes it, and what still
+ *                         comes in it is taken
  *    48    8 position     log position that queries see now
  *    56    8 history      id of the store's history; another one after a restore
  *
