@@ -15,6 +15,8 @@
 #include "venturi/assert.h"
 
 #define SERVER_RING_ENTRIES      4096
+#define DRAIN_ROUNDS             500
+#define DRAIN_WAIT_NS            INT64_C(10000000)
 #define SERVER_CATALOG_BYTES_MAX CATALOG_BYTES_MAX
 
 static void
@@ -340,6 +342,19 @@ server_stop(struct server *server)
     (void)written; /* a full counter wakes as well */
 }
 
+/* After a failure writes may still be the kernel's. False where it keeps them: then their memory
+ * and files are better left as they are. */
+static bool
+writes_drain(struct server *server)
+{
+    struct log *log = server->store == NULL ? NULL : store_log(server->store);
+
+    for (uint32_t round = 0; log != NULL && log_in_flight(log) > 0 && round < DRAIN_ROUNDS; round++)
+        if (io_poll(server->io, DRAIN_WAIT_NS) != VT_OK)
+            return false;
+    return log == NULL || log_in_flight(log) == 0;
+}
+
 void
 server_close(struct server *server)
 {
@@ -348,13 +363,16 @@ server_close(struct server *server)
     server_calls_close(server);
     http_close(server->http);
     conns_close(server->conns);
+    server->conns = NULL; /* cancellations may still complete */
     workers_close(server->workers);
     core_close(server->core);
     zones_close(server->zones);
     tokens_close(server->tokens);
-    store_close(server->store);
-    io_close(server->seal_io);
-    io_close(server->io);
+    if (writes_drain(server)) {
+        store_close(server->store);
+        io_close(server->seal_io);
+        io_close(server->io);
+    }
     if (server->wake_fd >= 0)
         close(server->wake_fd);
     pthread_cond_destroy(&server->mailbox_answered);

@@ -7,6 +7,7 @@
 
 #define COMMIT_BYTES_GOAL (UINT32_C(256) << 10) /* a larger write gains nothing: docs/DESIGN.md */
 #define PUMP_ROUNDS_MAX   4
+#define DUE_PAUSE_NS      INT64_C(1000000)
 #define ROUND_NS          INT64_C(50000000) /* deadlines are looked at so often at least */
 
 int64_t
@@ -79,9 +80,12 @@ wait_for(const struct server *server, int64_t wait_ns)
     if (due_us != INT64_MAX) {
         int64_t until_ns = (due_us - server_wall_us()) * 1000;
 
+        /* What is due and was not done just now waits for a lane, a buffer or the sealer. Each of
+         * them wakes us; asking again at once would take the processor from them. */
+        until_ns = until_ns < DUE_PAUSE_NS ? DUE_PAUSE_NS : until_ns;
         wait = until_ns < wait ? until_ns : wait;
     }
-    return wait < 0 ? 0 : wait;
+    return wait;
 }
 
 vt_err

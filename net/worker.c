@@ -72,6 +72,7 @@ thread_take(struct lane_thread *self, void **out_message)
         /* Sequentially consistent with thread_give: either it sees `asleep`, or we see its
          * message. */
         atomic_store(&self->asleep, 1);
+        atomic_thread_fence(memory_order_seq_cst); /* the pop's loads may not come before it */
         if (vt_ring_try_pop(&self->ring, out_message)) {
             atomic_store(&self->asleep, 0);
             return true;
