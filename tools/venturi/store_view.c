@@ -89,7 +89,7 @@ store_view_open(const char *dir, struct store_view *out_view)
         vt_err_clear();
         err = open_once(dir, out_view);
         /* What is damaged stays so; what a daemon was just writing does not. */
-        if (!store_view_damage(err))
+        if (!store_view_damage(err) && err != VT_AGAIN)
             return err;
         if (i + 1 < OPEN_TRIES)
             (void)nanosleep(&wait, NULL); /* woken early is no harm */
