@@ -76,7 +76,8 @@ submit_open(struct core *core, int64_t arrival_us, uint16_t flags)
     struct work *work = core->open;
     struct log_commit commit;
 
-    /* A cut is on its way to the sealer: what lies in the lanes since the last one is less than a lane (core_cut_bytes). */
+    /* A cut is on its way to the sealer: what lies in the lanes since the last one is less than a
+     * lane (core_recover). */
     if (!log_has_room(core->log, work->buffer))
         return VT_AGAIN;
     core->open = NULL;
