@@ -207,7 +207,8 @@ core_inline_callbacks(struct core_inline *inline_state, struct core_callbacks *o
     };
 }
 
-/* The catalog in force at the last submitted commit: one in the open commit is not yet part of the order. */
+/* The catalog in force at the last submitted commit: one in the open commit is not yet part of the
+ * order. */
 static const struct catalog *
 catalog_submitted(const struct core *core)
 {

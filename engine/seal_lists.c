@@ -15,7 +15,7 @@ enum {
     EXCEPTION_COLUMNS
 };
 #define EXCEPTION_BYTES_COLUMN 7
-#define LIST_BYTES_MAX         (UINT64_C(12) << 20) /* of a bytes chunk: a chunk holds at most 2^24 */
+#define LIST_BYTES_MAX         (UINT64_C(12) << 20) /* of a bytes chunk; a chunk holds 2^24 */
 
 /* Strings of one block: all their bytes fit a chunk because a string has at most 1,024. */
 static vt_err

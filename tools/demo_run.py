@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""The main job on real input, as demo.sh shows it: stream, kill -9, restart, resume, compare, price again.
+"""The main job on real input, as demo.sh shows it: stream, kill -9, restart, resume, compare, price
+again.
 
 usage: demo_run.py BUILD_DIR [--keep DIR]
 
-28,185 real calls of two LLM services (tests/data/azure-llm-2023, CC BY 4.0), 3 % of them delivered again and all out of order,
-go into a daemon that is killed in mid-stream. What it then answers is compared with the reference model, tests/oracle/oracle.py,
-string for string. Exit status 0 only where everything is equal.
+28,185 real calls of two LLM services (tests/data/azure-llm-2023, CC BY 4.0), 3 % of them delivered
+again and all out of order, go into a daemon that is killed in mid-stream. What it then answers is
+compared with the reference model, tests/oracle/oracle.py, string for string. Exit status 0 only
+where everything is equal.
 """
 
 import argparse
@@ -50,8 +52,9 @@ class Daemon:
     def start(self):
         began = time.monotonic()
         self.process = subprocess.Popen(
-            [self.build / "venturid", "--data", self.folder / "store", "--catalog", TRACE / "catalog.json",
-             "--listen", self.frames, "--http", self.http, "--lane-bytes", "16M"],
+            [self.build / "venturid", "--data", self.folder / "store",
+             "--catalog", TRACE / "catalog.json", "--listen", self.frames, "--http", self.http,
+             "--lane-bytes", "16M"],
             stderr=subprocess.PIPE, text=True)
         line = self.process.stderr.readline()
         found = re.search(r"frames on (\S+), http on (\S+)", line)
@@ -86,7 +89,8 @@ def run(command, statuses=(0,), **more):
 
 
 def ask(daemon, *words):
-    return run([daemon.build / "venturi", *words, "--from", daemon.url, "--token-file", daemon.token_file]).stdout
+    return run([daemon.build / "venturi", *words, "--from", daemon.url,
+                "--token-file", daemon.token_file]).stdout
 
 
 def rows_of(text):
@@ -94,7 +98,8 @@ def rows_of(text):
 
 
 def oracle(catalog, events):
-    return json.loads(run([sys.executable, ROOT / "tests/oracle/oracle.py", catalog, events]).stdout)
+    model = ROOT / "tests/oracle/oracle.py"
+    return json.loads(run([sys.executable, model, catalog, events]).stdout)
 
 
 def as_set(rows):
@@ -110,10 +115,12 @@ def equal(name, have, want):
 
 
 def stream(daemon, events):
-    """Sends the events, kills the daemon half-way, starts it again; the sender goes on by itself."""
+    """Sends the events, kills the daemon half-way, starts it again; the sender goes on by
+    itself."""
     sender = subprocess.Popen(
-        [str(daemon.build / "venturi"), "send", "--to", daemon.frames, "--token-file", str(daemon.token_file),
-         "--batch", "100", "--rate", str(RATE), "--producer", "demo", str(events)],
+        [str(daemon.build / "venturi"), "send", "--to", daemon.frames,
+         "--token-file", str(daemon.token_file), "--batch", "100", "--rate", str(RATE),
+         "--producer", "demo", str(events)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(2.2)
     if sender.poll() is not None:
@@ -122,7 +129,8 @@ def stream(daemon, events):
     daemon.kill()
     say(f"   kill -9 after {seen:,} events were durable and counted")
     took = daemon.start()
-    say(f"   started again in {took * 1000:.0f} ms, from the log; the sender reconnects and resumes")
+    say(f"   started again in {took * 1000:.0f} ms, from the log; "
+        "the sender reconnects and resumes")
     out, err = sender.communicate(timeout=120)
     if sender.returncode != 0:
         fail(f"send: status {sender.returncode}\n{err}")
@@ -135,7 +143,9 @@ def table(lines):
              f"{r['amount']} {r['currency']}") for r in lines]
     wide = [max(len(row[i]) for row in [head, *body]) for i in range(len(head))]
     for row in [head, tuple("-" * w for w in wide), *body]:
-        say("   " + "  ".join(cell.rjust(w) if i > 3 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, wide))))
+        cells = (cell.rjust(w) if i > 3 else cell.ljust(w)
+                 for i, (cell, w) in enumerate(zip(row, wide)))
+        say("   " + "  ".join(cells))
     totals = collections.defaultdict(int)
     for r in lines:
         totals[r["tenant"], r["currency"]] += round(float(r["amount"]) * 100)
@@ -151,7 +161,8 @@ def chart(windows):
     series = [minutes[key] for key in sorted(minutes)]
     top, height = max(series), 8
     for level in range(height, 0, -1):
-        bar = "".join(" ▁▂▃▄▅▆▇█"[max(0, min(8, round(value / top * height * 8) - (level - 1) * 8))] for value in series)
+        eighths = (round(value / top * height * 8) - (level - 1) * 8 for value in series)
+        bar = "".join(" ▁▂▃▄▅▆▇█"[max(0, min(8, eighth))] for eighth in eighths)
         say(f"   {top * level // height:>9,} |{bar}")
     first, last = min(minutes)[11:16], max(minutes)[11:16]
     say("             +" + "-" * len(series))
@@ -159,17 +170,19 @@ def chart(windows):
 
 
 def cheaper(path):
-    """A draft of the catalog in which the second price list is corrected: output tokens cost a fifth less."""
+    """A draft of the catalog in which the second price list is corrected: output tokens cost a
+    fifth less."""
     catalog = json.loads((TRACE / "catalog.json").read_text())
     for charge in catalog["plans"][-1]["charges"]:
         if charge["key"] == "output":
-            charge["tiers"] = [{"up_to": "1000000", "price": "0.000024"}, {"up_to": "3000000", "price": "0.00002"},
-                               {"price": "0.000016"}]
+            charge["tiers"] = [{"up_to": "1000000", "price": "0.000024"},
+                               {"up_to": "3000000", "price": "0.00002"}, {"price": "0.000016"}]
     path.write_text(json.dumps(catalog, indent=1))
     return path
 
 
-IDENTITY = ("contract", "period_start", "charge", "kind", "row", "from", "to", "contract_version", "plan_version")
+IDENTITY = ("contract", "period_start", "charge", "kind", "row", "from", "to", "contract_version",
+            "plan_version")
 
 
 def differences(old, new):
@@ -200,10 +213,12 @@ def replay(daemon, events, want):
     have = {key(row): round(float(row["amount"]) * 100) for row in out}
     if have != wanted:
         fail(f"adjustments {have}\ndiffer from the oracle's {wanted}")
-    say(f"   output tokens a fifth cheaper from 18:45 on: {len(out)} adjustments, equal to the difference of two oracle runs")
+    say(f"   output tokens a fifth cheaper from 18:45 on: {len(out)} adjustments, "
+        "equal to the difference of two oracle runs")
     for row in out:
-        say(f"     {row['tenant']:9} {row['charge']:7} {row['from'][:16]} to {row['to'][:16]}  {row['old_amount']:>8} -> {row['new_amount']:>8}"
-            f"   {row['amount']:>8} {row['currency']}")
+        say(f"     {row['tenant']:9} {row['charge']:7} {row['from'][:16]} to {row['to'][:16]}  "
+            f"{row['old_amount']:>8} -> {row['new_amount']:>8}   {row['amount']:>8} "
+            f"{row['currency']}")
     say(f"     sum {sum(have.values()) / 100:,.2f} USD")
 
 
@@ -217,21 +232,25 @@ def main():
     daemon = Daemon(args.build.resolve(), folder)
     events = folder / "events.jsonl"
     try:
-        step(1, "real input: 28,185 calls to two LLM services in one hour, 3 % delivered twice, shuffled within 30 s")
+        step(1, "real input: 28,185 calls to two LLM services in one hour, 3 % delivered twice, "
+                "shuffled within 30 s")
         with open(events, "w") as out:
-            subprocess.run([sys.executable, TRACE / "make_events.py", "--retries", "3", "--shuffle", "30"], stdout=out, check=True)
+            subprocess.run([sys.executable, TRACE / "make_events.py", "--retries", "3",
+                            "--shuffle", "30"], stdout=out, check=True)
         count = sum(1 for _ in open(events))
         say(f"   {count:,} events in delivery order")
         step(2, "a daemon, a stream of frames over io_uring, and a crash in the middle")
-        say(f"   ready in {daemon.start() * 1000:.0f} ms, frames on {daemon.frames}, HTTP on {daemon.http}")
+        say(f"   ready in {daemon.start() * 1000:.0f} ms, frames on {daemon.frames}, "
+            f"HTTP on {daemon.http}")
         stream(daemon, events)
         step(3, "what it counted and priced, against the reference model")
         want = oracle(TRACE / "catalog.json", events)
         summary = json.loads(ask(daemon, "summary"))
         if summary != want["summary"]:
             fail(f"summary {summary}\ndiffers from the oracle's {want['summary']}")
-        say(f"   summary   received {summary['received']:,} = accepted {summary['accepted']:,} + duplicates "
-            f"{summary['duplicates']:,} + exceptions {summary['exceptions']:,}   equal to the oracle")
+        say(f"   summary   received {summary['received']:,} = accepted {summary['accepted']:,} + "
+            f"duplicates {summary['duplicates']:,} + exceptions {summary['exceptions']:,}   "
+            "equal to the oracle")
         windows = rows_of(ask(daemon, "windows"))
         equal("windows", windows, want["windows"])
         lines = rows_of(ask(daemon, "lines"))
@@ -250,8 +269,10 @@ def main():
         replay(daemon, events, want)
         step(7, "a clean stop, and every checksum of the store")
         daemon.stop()
-        say("   " + run([daemon.build / "venturi", "verify", "--data", folder / "store"]).stdout.strip().replace("\n", "\n   "))
-        say("\nAll answers are equal to the reference model. Nothing was lost, nothing was counted twice.")
+        verified = run([daemon.build / "venturi", "verify", "--data", folder / "store"]).stdout
+        say("   " + verified.strip().replace("\n", "\n   "))
+        say("\nAll answers are equal to the reference model. Nothing was lost, nothing was counted "
+            "twice.")
     finally:
         if daemon.process and daemon.process.poll() is None:
             daemon.kill()

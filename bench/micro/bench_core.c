@@ -1,6 +1,6 @@
 /*
- * bench_core - the engine alone, on one thread and without sockets: W1 frames of columns through the core over a real directory,
- * then its lines by a scan. One line of JSON a phase.
+ * bench_core - the engine alone, on one thread and without sockets: W1 frames of columns through
+ * the core over a real directory, then its lines by a scan. One line of JSON a phase.
  *
  * usage: bench_core DIR EVENTS [BATCH] [uuid|sequence]
  */

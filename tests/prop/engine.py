@@ -3,9 +3,11 @@
 
 usage: engine.py [--cases N] [--seed N] [--one SEED] [--seconds N]
 
-Each case goes through engine_probe: batches of 1 to 10,000 events, 1 or 2 workers, 1 to 4 partitions, cuts, restarts, crashes of
-a simulated disk, and in some cases a catalog that is mended afterwards and every exception retried. Without --seed the first
-seed is random and printed; a run of at least 300 cases fails if it missed a feature.
+Each case goes through engine_probe: batches of 1 to 10,000 events, 1 or 2 workers, 1 to 4
+partitions, cuts, restarts, crashes of a simulated disk, and in some cases a catalog that is mended
+afterwards and every exception retried. Without --seed the first seed is random and printed; a run
+of at least 300 cases fails if it missed a feature. VENTURI_PROP_CASES is the number of cases where
+--cases is not given.
 """
 
 import argparse
@@ -25,7 +27,8 @@ import _generate
 
 oracle = _generate.oracle
 PROBE = pathlib.Path(os.environ.get("VENTURI_BUILD", "build/release")) / "tests/prop/engine_probe"
-EVERY_FEATURE = sorted([*_generate.EVERY_FEATURE, "retry", "retry_accepted", "restart", "crash", "clean_stop", "segments",
+EVERY_FEATURE = sorted([*_generate.EVERY_FEATURE, "retry", "retry_accepted", "restart", "crash",
+                        "clean_stop", "segments",
                         *(f"window_{a}" for a in _generate.AGGREGATIONS)])
 
 
@@ -44,7 +47,7 @@ def unknown_names(case):
 
 
 def mended(case):
-    """The case's catalog with every tenant and type that the stream names; None where nothing is new."""
+    """The case's catalog with every tenant and type that the stream names; None: nothing is new."""
     tenants, types = unknown_names(case)
     tenants = [t for t in tenants if t]
     types = [t for t in types if t]
@@ -54,13 +57,14 @@ def mended(case):
     more["tenants"] += [{"key": t} for t in tenants]
     more["event_types"] += [{"type": t, "fields": []} for t in types]
     for number, kind in enumerate(types):
-        more["meters"].append({"key": f"mended-{number}", "event_type": kind, "aggregation": "count",
-                               "window": "1h"})
+        more["meters"].append({"key": f"mended-{number}", "event_type": kind,
+                               "aggregation": "count", "window": "1h"})
     return more
 
 
 def retried_stream(case, before, after):
-    """The order in which a log with a retry at its end has the events: what was no exception, then the exceptions again."""
+    """The order in which a log with a retry at its end has the events: what was no exception, then
+    the exceptions again."""
     types = {t["type"]: t for t in before["event_types"]}
     tenants = {t["key"] for t in before["tenants"]}
     first, second = [], []
@@ -107,12 +111,14 @@ def probe(folder, seed, at, then):
     command += [] if not then else ["--then", folder / "then.json"]
     done = subprocess.run(command, capture_output=True, timeout=300)
     if done.returncode != 0:
-        raise RuntimeError(f"exit {done.returncode}: " + done.stderr.decode("utf-8", errors="replace")[-2000:])
+        told = done.stderr.decode("utf-8", errors="replace")
+        raise RuntimeError(f"exit {done.returncode}: {told[-2000:]}")
     rows = collections.defaultdict(list)
     for row in done.stdout.decode("utf-8").split("\n")[:-1]:
         rows[row[0]].append(row[2:])
-    return {"summary": json.loads(rows["S"][0]), "windows": rows["W"], "lines": rows["L"], "unrated": rows["U"]}, \
-        json.loads(rows["N"][0])
+    answer = {"summary": json.loads(rows["S"][0]), "windows": rows["W"], "lines": rows["L"],
+              "unrated": rows["U"]}
+    return answer, json.loads(rows["N"][0])
 
 
 def shown(row):
@@ -120,7 +126,8 @@ def shown(row):
 
 
 def difference(want, got):
-    """The first rows in which two answers differ; lists are compared as sets, rows as text (keys in their order)."""
+    """The first rows in which two answers differ; lists are compared as sets, rows as text (keys
+    in their order)."""
     if want["summary"] != got["summary"]:
         return f"summary: oracle {want['summary']}, engine {got['summary']}"
     for part in ("windows", "lines", "unrated"):
@@ -129,7 +136,8 @@ def difference(want, got):
         if wanted != have:
             missing, extra = list((wanted - have).elements()), list((have - wanted).elements())
             return "\n".join([f"{part}: oracle {len(want[part])}, engine {len(got[part])}",
-                              *("- " + r for r in sorted(missing)[:4]), *("+ " + r for r in sorted(extra)[:4])])
+                              *("- " + r for r in sorted(missing)[:4]),
+                              *("+ " + r for r in sorted(extra)[:4])])
     return None
 
 
@@ -149,7 +157,8 @@ def run_case(seed):
         (folder / "catalog.json").write_bytes(case.catalog_bytes())
         (folder / "events.jsonl").write_bytes(case.events_bytes())
         if then is not None:
-            (folder / "then.json").write_text(json.dumps(then, ensure_ascii=False), encoding="utf-8")
+            text = json.dumps(then, ensure_ascii=False)
+            (folder / "then.json").write_text(text, encoding="utf-8")
         at = rng.choice(case.ask)
         catalog, want = want_of(case, at, then)
         _, plain = _generate.answer(case, at)
@@ -160,20 +169,24 @@ def run_case(seed):
             got, notes = probe(folder, seed, at, then is not None)
         except (RuntimeError, subprocess.TimeoutExpired) as why:
             return found, f"seed {seed}, at {at}: {why}"
-        found |= {word for word, key in (("restart", "restarts"), ("crash", "crashes"), ("clean_stop", "clean"),
-                                         ("segments", "segments"), ("retry", "retried")) if notes[key]}
+        found |= {word for word, key in (("restart", "restarts"), ("crash", "crashes"),
+                                         ("clean_stop", "clean"), ("segments", "segments"),
+                                         ("retry", "retried")) if notes[key]}
         if then is not None and want["summary"]["accepted"] > plain["summary"]["accepted"]:
             found.add("retry_accepted")
         problem = difference(want, got)
-        return found, f"seed {seed}, at {at}, then {then is not None}: {problem}" if problem else None
+        told = f"seed {seed}, at {at}, then {then is not None}: {problem}"
+        return found, told if problem else None
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=300)
+    parser.add_argument("--cases", type=int,
+                        default=int(os.environ.get("VENTURI_PROP_CASES") or 300))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9))
     parser.add_argument("--one", type=int)
-    parser.add_argument("--seconds", type=float, default=1e9, help="stop beginning new cases after so long")
+    parser.add_argument("--seconds", type=float, default=1e9,
+                        help="stop beginning new cases after so long")
     args = parser.parse_args()
     seeds = [args.one] if args.one is not None else range(args.seed, args.seed + args.cases)
     reached, problems, done, start = collections.Counter(), [], 0, time.monotonic()
@@ -192,8 +205,8 @@ def main():
     for problem in problems[:5]:
         print(problem)
     missed = [f for f in EVERY_FEATURE if not reached[f]]
-    print(json.dumps({"cases": done, "first_seed": seeds[0], "problems": len(problems), "missed": missed,
-                      "reached": dict(sorted(reached.items()))}))
+    print(json.dumps({"cases": done, "first_seed": seeds[0], "problems": len(problems),
+                      "missed": missed, "reached": dict(sorted(reached.items()))}))
     return 1 if problems or (missed and done >= 300) else 0
 
 

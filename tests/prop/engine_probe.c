@@ -1,11 +1,12 @@
 /*
- * engine_probe - runs a whole engine over a catalog and a file of events, in batches, with restarts, crashes and cuts between
- * as a seed says, and prints what it answers, for comparison with the oracle.
+ * engine_probe - runs a whole engine over a catalog and a file of events, in batches, with
+ * restarts, crashes and cuts between as a seed says, and prints what it answers, for comparison
+ * with the oracle.
  *
  * usage: engine_probe SEED CATALOG.json EVENTS.jsonl [--at US] [--dir DIR] [--then CATALOG2.json]
  *
- * --then applies a catalog after the events and retries every exception. Output: lines that begin with S (summary), W
- * (windows), L (lines), U (unrated), D (digest), N (what the run did, as JSON).
+ * --then applies a catalog after the events and retries every exception. Output: lines that begin
+ * with S (summary), W (windows), L (lines), U (unrated), D (digest), N (what the run did, as JSON).
  *
  * The digest is taken before and after each restart; where they differ the program ends with 4.
  */

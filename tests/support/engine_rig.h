@@ -1,8 +1,10 @@
 /*
- * engine_rig.h - a whole engine on one thread, above a simulated disk or a real directory: for property tests, simulations and
- * crash tests. It feeds frames, submits, restarts or crashes, and answers.
+ * engine_rig.h - a whole engine on one thread, above a simulated disk or a real directory: for
+ * property tests, simulations and crash tests. It feeds frames, submits, restarts or crashes, and
+ * answers.
  *
- * Errors: a failure that the caller did not ask for ends the program with its detail (engine_rig_check).
+ * Errors: a failure that the caller did not ask for ends the program with its detail
+ *         (engine_rig_check).
  * Thread: one.
  */
 #pragma once
@@ -38,11 +40,13 @@ void engine_rig_check(vt_err err, const char *what);
 void engine_rig_open(struct engine_rig *rig, const struct engine_rig_options *options);
 void engine_rig_close(struct engine_rig *rig);
 
-/* The engine is dropped and opened again. `crash`: the disk loses what a power cut may take (simulated disk only). */
+/* The engine is dropped and opened again. `crash`: the disk loses what a power cut may take
+ * (simulated disk only). */
 void engine_rig_restart(struct engine_rig *rig, bool crash, bool clean);
 
 void engine_rig_catalog(struct engine_rig *rig, struct vt_str text);
-/* Adds a frame, submitting and polling where the engine asks for it. The result is VT_OK or the refusal. */
+/* Adds a frame, submitting and polling where the engine asks for it. The result is VT_OK or the
+ * refusal. */
 vt_err engine_rig_frame(struct engine_rig *rig, uint8_t frame_type, uint32_t event_count,
                         struct vt_bytes payload);
 void engine_rig_submit(struct engine_rig *rig);

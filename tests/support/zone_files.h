@@ -1,5 +1,6 @@
 /*
- * zone_files.h - the system's time zone files for tests: as net/zones.h, without the floors above the engine.
+ * zone_files.h - the system's time zone files for tests: as net/zones.h, without the floors above
+ * the engine.
  *
  * Thread: one.
  */

@@ -1,7 +1,8 @@
 /*
- * Goal:   where io_uring is switched off the store says so, clearly, and an io without a ring still works.
- * Method: a seccomp filter makes io_uring_setup fail as a container's or the sysctl's does. Criterion runs each test in a process
- *         of its own, so the filter ends with it.
+ * Goal:   where io_uring is switched off the store says so, clearly, and an io without a ring still
+ *         works.
+ * Method: a seccomp filter makes io_uring_setup fail as a container's or the sysctl's does.
+ *         Criterion runs each test in a process of its own, so the filter ends with it.
  */
 #include <criterion/criterion.h>
 #include <errno.h>

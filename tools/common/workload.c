@@ -1,6 +1,7 @@
 /*
- * workload.c - see workload.h. Zipf by an alias table (A. J. Walker, 1977); random numbers by SplitMix64 (G. Steele et al.,
- * 2014), one multiplication chain an event, so that the generator is far from being the limit.
+ * workload.c - see workload.h. Zipf by an alias table (A. J. Walker, 1977); random numbers by
+ * SplitMix64 (G. Steele et al., 2014), one multiplication chain an event, so that the generator is
+ * far from being the limit.
  */
 #include "workload.h"
 

@@ -1,9 +1,11 @@
 /*
- * workload.h - W1, the workload of the benchmarks: 1,000 tenants by Zipf, 5 meters on types of their own, 100 subjects and 8
- * regions, times in microseconds with 20 ms of jitter and 3 % up to 5 s late, quantities 60 % 1 and the rest log-uniform to
- * 100,000, 1 % duplicates. Seeded; no block is sent twice but for the duplicates.
+ * workload.h - W1, the workload of the benchmarks: 1,000 tenants by Zipf, 5 meters on types of
+ * their own, 100 subjects and 8 regions, times in microseconds with 20 ms of jitter and 3 % up to 5
+ * s late, quantities 60 % 1 and the rest log-uniform to 100,000, 1 % duplicates. Seeded; no block
+ * is sent twice but for the duplicates.
  *
- * Duplicates: with ids of their own 1 % of the events repeat one of the last 65,536 as it was; with sequences the caller sends
+ * Duplicates: with ids of their own 1 % of the events repeat one of the last 65,536 as it was; with
+ *             sequences the caller sends
  * 1 % of the frames again.
  *
  * Life:   workload_open, workload_frame any number of times, workload_close.

@@ -35,7 +35,8 @@ struct bench_ingest_result {
     double ack_us_max;
 };
 
-/* Runs and checks that every event was counted exactly once: VT_DIFFERENT otherwise. The store stays; *out_daemon says where. */
+/* Runs and checks that every event was counted exactly once: VT_DIFFERENT otherwise. The store
+ * stays; *out_daemon says where. */
 VT_MUST_CHECK vt_err bench_ingest_run(const struct bench_ingest_options *options,
                                       struct bench_ingest_result *out_result,
                                       struct bench_daemon *out_daemon);

@@ -144,7 +144,8 @@ bench_daemon_start(const struct bench_daemon_options *options, struct bench_daem
         child_run(options, daemon.dir, catalog, pipes[1]);
     close(pipes[1]);
     err = daemon.pid < 0 ? VT_NOMEM : ready_wait(pipes[0], daemon.address);
-    /* What it says later goes nowhere: the pipe stays open so that it never blocks on a closed one. */
+    /* What it says later goes nowhere: the pipe stays open so that it never blocks on a closed
+     * one. */
     (void)snprintf(token_path, sizeof token_path, "%s/admin.token", daemon.dir);
     if (err == VT_OK)
         err = token_load(token_path, daemon.token);

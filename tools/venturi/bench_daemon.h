@@ -1,8 +1,9 @@
 /*
- * bench_daemon.h - a daemon of the benchmark's own: started from beside this program in a temporary directory (or the one given),
- * stopped by its process id.
+ * bench_daemon.h - a daemon of the benchmark's own: started from beside this program in a temporary
+ * directory (or the one given), stopped by its process id.
  *
- * Life:   bench_daemon_start, use, bench_daemon_stop; bench_daemon_clean removes the temporary directory.
+ * Life:   bench_daemon_start, use, bench_daemon_stop; bench_daemon_clean removes the temporary
+ *         directory.
  * Thread: the main thread.
  */
 #pragma once

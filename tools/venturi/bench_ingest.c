@@ -1,4 +1,5 @@
-/* bench_ingest.c - venturi bench ingest: W1 frames of columns into a daemon, as fast as it takes them. */
+/* bench_ingest.c - venturi bench ingest: W1 frames of columns into a daemon, as fast as it takes
+ * them. */
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
