@@ -396,8 +396,8 @@ model_read(const struct json_node *node, enum price_model *out_model)
 static vt_err
 split_read(struct catalog_build *build, const struct json_node *node, struct charge *charge)
 {
-    struct name_list price;
-    struct name_list split;
+    struct name_list price = {0};
+    struct name_list split = {0};
     vt_err err = charge_dims_read(build, node, "price_by", charge->meter, &price);
 
     if (err == VT_OK)

@@ -51,7 +51,8 @@ catalog_refuse(const struct json_node *node, const char *member, const char *for
 
     va_end(arguments);
     VT_ASSERT(size >= 0);
-    return vt_err_detail(VT_BAD_CATALOG, "%s: %s", path, message);
+    (void)vt_err_detail(VT_BAD_CATALOG, "%s: %s", path, message);
+    return VT_BAD_CATALOG;
 }
 
 vt_err

@@ -15,7 +15,7 @@ core_fail(struct core *core, vt_err err, const char *detail)
     VT_ASSERT(err != VT_OK);
     if (core->failed == VT_OK) {
         core->failed = err;
-        snprintf(core->failed_detail, sizeof core->failed_detail, "%s", detail);
+        (void)snprintf(core->failed_detail, sizeof core->failed_detail, "%s", detail);
     }
     return core->failed;
 }
@@ -93,7 +93,7 @@ core_close(struct core *core)
     batch_cache_close(core->batch_cache);
     for (uint32_t i = 0; i < core->catalog_count; i++) {
         catalog_free(core->catalogs[i].catalog);
-        free((void *)(uintptr_t)core->catalogs[i].packed.data);
+        free(vt_owned(core->catalogs[i].packed.data));
     }
     free(core->catalogs);
     core_producers_free(core);

@@ -55,6 +55,7 @@ open_commit(struct core *core, struct work **out_work)
     }
     if (core->open_closed || core->open->arena.used_bytes > CORE_OPEN_ARENA_MAX)
         return VT_AGAIN;
+    VT_ASSERT(core->open != NULL);
     *out_work = core->open;
     return VT_OK;
 }

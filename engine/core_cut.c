@@ -50,11 +50,11 @@ core_cut_free(struct core *core, struct cut *cut)
         if (cut->epochs != NULL)
             epoch_put(cut->epochs[p]);
         if (cut->part_states != NULL)
-            free((void *)(uintptr_t)cut->part_states[p].data);
+            free(vt_owned(cut->part_states[p].data));
         if (cut->sealed != NULL)
             sealed_put(cut->sealed[p]);
     }
-    free((void *)(uintptr_t)cut->core_state.data);
+    free(vt_owned(cut->core_state.data));
     free(cut->epochs);
     free(cut->part_states);
     free(cut->sealed);
@@ -146,7 +146,7 @@ core_sealed(struct core *core, struct cut *cut)
 
         err = store_seal_commit(core->options.store, &seal);
     }
-    free((void *)(uintptr_t)state.data);
+    free(vt_owned(state.data));
     if (err == VT_OK)
         err = core_work_open(core, WORK_SEALED, &work);
     if (err != VT_OK) {

@@ -67,7 +67,7 @@ void
 core_producers_free(struct core *core)
 {
     for (uint64_t i = 0; i < core->producer_count; i++) {
-        free((void *)(uintptr_t)core->producers[i].name.data);
+        free(vt_owned(core->producers[i].name.data));
         free(core->producers[i].intervals);
     }
     free(core->producers);

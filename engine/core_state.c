@@ -127,7 +127,7 @@ load_catalogs(struct core *core, struct vt_reader *reader)
         if (reader->bad)
             break;
         vt_err err = catalog_unpack(packed, &catalog);
-        uint8_t *copy = err == VT_OK ? malloc(packed.size) : NULL;
+        uint8_t *copy = err == VT_OK ? malloc(packed.size + 1) : NULL;
 
         if (err != VT_OK)
             return err;

@@ -123,8 +123,8 @@ work_fail(struct work *work, vt_err err, uint32_t partition)
 
     if (atomic_compare_exchange_strong_explicit(&work->failed, &none, err, memory_order_relaxed,
                                                 memory_order_relaxed))
-        snprintf(work->failed_detail, sizeof work->failed_detail, "partition %u: %s", partition,
-                 vt_err_last());
+        (void)snprintf(work->failed_detail, sizeof work->failed_detail, "partition %u: %s",
+                       partition, vt_err_last());
 }
 
 void

@@ -34,7 +34,7 @@ identities_sort(struct seal *seal)
 {
     uint64_t count = seal->identity_count;
     uint64_t *starts = calloc(count + 1, sizeof *starts);
-    struct seal_identity *sorted = malloc((count + 1) * sizeof *sorted);
+    struct seal_identity *sorted = calloc(count + 1, sizeof *sorted);
 
     if (starts == NULL || sorted == NULL) {
         free(starts);

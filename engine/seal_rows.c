@@ -142,7 +142,7 @@ copy_slot(struct seal *seal, const struct row_column *column, uint32_t slot,
 
     if (values == NULL || (present == NULL && column->kind == FIELD_DECIMAL))
         return VT_NOMEM;
-    if (column->kind == FIELD_STRING) {
+    if (present == NULL) {
         for (uint32_t i = 0; i < range->count; i++)
             values[i] = column->code[range->first + i];
         return VT_OK;

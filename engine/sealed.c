@@ -16,7 +16,8 @@ static _Atomic uint64_t sealed_dict_ids = UINT64_C(1) << 63;
 vt_err
 sealed_damaged(const struct sealed *sealed, const char *what)
 {
-    return vt_err_detail(VT_DAMAGED, "%s: %s", segment_path(sealed->segment), what);
+    (void)vt_err_detail(VT_DAMAGED, "%s: %s", segment_path(sealed->segment), what);
+    return VT_DAMAGED;
 }
 
 static vt_err
@@ -276,16 +277,16 @@ dict_load(const struct sealed *sealed, struct sealed_directory *directory)
     return err;
 }
 
-static vt_err
-columns_load(const struct sealed *sealed, struct arena *arena, uint16_t kind, uint32_t count,
-             const int64_t **columns[], uint32_t column_count)
+vt_err
+sealed_columns(const struct sealed *sealed, struct arena *arena, const struct sealed_table *table,
+               const int64_t **out_columns)
 {
     vt_err err = VT_OK;
 
-    for (uint32_t c = 0; err == VT_OK && c < column_count; c++) {
-        struct chunk_key key = {.kind = kind, .column = c};
+    for (uint32_t c = 0; err == VT_OK && c < table->columns; c++) {
+        struct chunk_key key = {.kind = table->kind, .column = c};
 
-        err = sealed_integers(sealed, arena, key, count, columns[c]);
+        err = sealed_integers(sealed, arena, key, table->rows, &out_columns[c]);
     }
     return err;
 }
@@ -346,20 +347,25 @@ id_blocks_load(const struct sealed *sealed, struct sealed_directory *directory)
 static vt_err
 directory_load(const struct sealed *sealed, struct sealed_directory *directory)
 {
-    const int64_t **groups[] = {&directory->group_type, &directory->group_tenant,
-                                &directory->group_first, &directory->group_rows};
-    const int64_t **blocks[] = {&directory->block_type, &directory->block_first,
-                                &directory->block_rows};
+    const int64_t *groups[4] = {NULL};
+    const int64_t *blocks[3] = {NULL};
+    const struct sealed_table group_table = {SEAL_GROUPS, VT_COUNT(groups), sealed->groups};
+    const struct sealed_table block_table = {SEAL_BLOCKS, VT_COUNT(blocks), sealed->blocks};
 
     arena_init(&directory->arena, DIRECTORY_ARENA_BYTES);
     directory->group_count = sealed->groups;
     directory->block_count = sealed->blocks;
-    vt_err err = columns_load(sealed, &directory->arena, SEAL_GROUPS, sealed->groups, groups,
-                              VT_COUNT(groups));
+    vt_err err = sealed_columns(sealed, &directory->arena, &group_table, groups);
 
     if (err == VT_OK)
-        err = columns_load(sealed, &directory->arena, SEAL_BLOCKS, sealed->blocks, blocks,
-                           VT_COUNT(blocks));
+        err = sealed_columns(sealed, &directory->arena, &block_table, blocks);
+    directory->group_type = groups[0];
+    directory->group_tenant = groups[1];
+    directory->group_first = groups[2];
+    directory->group_rows = groups[3];
+    directory->block_type = blocks[0];
+    directory->block_first = blocks[1];
+    directory->block_rows = blocks[2];
     if (err == VT_OK)
         err = directory_check(sealed, directory);
     if (err == VT_OK)
@@ -373,7 +379,7 @@ vt_err
 sealed_load(const struct sealed *sealed, const struct sealed_directory **out_directory)
 {
     /* The cache is the one thing that a reader may fill in; what is read does not change by it. */
-    struct sealed *cache = (struct sealed *)(uintptr_t)sealed;
+    struct sealed *cache = vt_owned(sealed);
     struct sealed_directory *directory = atomic_load_explicit(&cache->loaded, memory_order_acquire);
     vt_err err = VT_OK;
 

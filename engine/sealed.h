@@ -118,8 +118,12 @@ struct feed_row {
 VT_MUST_CHECK vt_err sealed_each_feed(const struct sealed *sealed, uint64_t number_from,
                                       vt_err (*each)(void *context, const struct feed_row *row),
                                       void *context);
-VT_MUST_CHECK vt_err sealed_find_feed(const struct sealed *sealed, struct vt_str meter,
-                                      struct vt_str tenant, int64_t window_start_us,
+struct feed_search {
+    struct vt_str meter;
+    struct vt_str tenant;
+    int64_t start_us;
+};
+VT_MUST_CHECK vt_err sealed_find_feed(const struct sealed *sealed, const struct feed_search *window,
                                       vt_err (*each)(void *context, const struct feed_row *row),
                                       void *context);
 

@@ -62,6 +62,14 @@ VT_MUST_CHECK vt_err sealed_flags(const struct sealed *sealed, struct arena *are
 /* Bytes of a chunk that may be absent: then empty. */
 VT_MUST_CHECK vt_err sealed_bytes(const struct sealed *sealed, struct arena *arena,
                                   struct chunk_key key, struct vt_bytes *out_bytes);
+/* The columns 0 to `columns` of one kind, all of `rows` values, into as many pointers. */
+struct sealed_table {
+    uint16_t kind;
+    uint32_t columns;
+    uint32_t rows;
+};
+VT_MUST_CHECK vt_err sealed_columns(const struct sealed *sealed, struct arena *arena,
+                                    const struct sealed_table *table, const int64_t **out_columns);
 VT_MUST_CHECK vt_err sealed_damaged(const struct sealed *sealed, const char *what);
 
 VT_MUST_CHECK vt_err sealed_load(const struct sealed *sealed,

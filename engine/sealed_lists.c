@@ -7,21 +7,8 @@
 
 #define LISTS_ARENA_BYTES (UINT64_C(256) << 10)
 #define EXCEPTION_COLUMNS 7
+#define SETTLE_COLUMNS    3
 #define FEED_COLUMNS      (SEAL_FEED_GROUP + CELL_DIMS_MAX)
-
-static vt_err
-columns_read(const struct sealed *sealed, struct arena *arena, uint16_t kind, uint32_t count,
-             const int64_t **columns, uint32_t column_count)
-{
-    vt_err err = VT_OK;
-
-    for (uint32_t c = 0; err == VT_OK && c < column_count; c++) {
-        struct chunk_key key = {.kind = kind, .column = c};
-
-        err = sealed_integers(sealed, arena, key, count, &columns[c]);
-    }
-    return err;
-}
 
 /* All pieces of the exceptions' bytes, joined. */
 static vt_err
@@ -59,8 +46,9 @@ sealed_each_exception(const struct sealed *sealed,
     if (sealed->exceptions == 0)
         return VT_OK;
     arena_init(&arena, LISTS_ARENA_BYTES);
-    vt_err err = columns_read(sealed, &arena, SEAL_EXCEPTIONS, sealed->exceptions, columns,
-                              EXCEPTION_COLUMNS);
+    vt_err err = sealed_columns(
+        sealed, &arena,
+        &(struct sealed_table){SEAL_EXCEPTIONS, EXCEPTION_COLUMNS, sealed->exceptions}, columns);
 
     if (err == VT_OK)
         err = exception_bytes(sealed, &arena, &bytes);
@@ -89,13 +77,15 @@ vt_err
 sealed_each_settle(const struct sealed *sealed,
                    vt_err (*each)(void *context, const struct settle_entry *entry), void *context)
 {
-    const int64_t *columns[3];
+    const int64_t *columns[SETTLE_COLUMNS];
     struct arena arena;
 
     if (sealed->settles == 0)
         return VT_OK;
     arena_init(&arena, LISTS_ARENA_BYTES);
-    vt_err err = columns_read(sealed, &arena, SEAL_SETTLES, sealed->settles, columns, 3);
+    vt_err err = sealed_columns(
+        sealed, &arena, &(struct sealed_table){SEAL_SETTLES, SETTLE_COLUMNS, sealed->settles},
+        columns);
 
     for (uint32_t i = 0; err == VT_OK && i < sealed->settles; i++) {
         struct settle_entry entry = {.position = (uint64_t)columns[0][i],
@@ -239,13 +229,13 @@ sealed_each_feed(const struct sealed *sealed, uint64_t number_from,
 }
 
 vt_err
-sealed_find_feed(const struct sealed *sealed, struct vt_str meter, struct vt_str tenant,
-                 int64_t window_start_us, vt_err (*each)(void *context, const struct feed_row *row),
-                 void *context)
+sealed_find_feed(const struct sealed *sealed, const struct feed_search *window,
+                 vt_err (*each)(void *context, const struct feed_row *row), void *context)
 {
+    int64_t start_us = window->start_us;
     struct feed_scan scan = {.sealed = sealed, .each = each, .context = context};
-    uint32_t meter_index = catalog_find_meter(sealed->catalog, meter);
-    uint32_t tenant_index = catalog_find_tenant(sealed->catalog, tenant);
+    uint32_t meter_index = catalog_find_meter(sealed->catalog, window->meter);
+    uint32_t tenant_index = catalog_find_tenant(sealed->catalog, window->tenant);
 
     if (sealed->feed == 0 || meter_index == CATALOG_NONE || tenant_index == CATALOG_NONE)
         return VT_OK;
@@ -256,12 +246,12 @@ sealed_find_feed(const struct sealed *sealed, struct vt_str meter, struct vt_str
     arena_init(&scan.arena, LISTS_ARENA_BYTES);
     for (uint32_t block = 0; err == VT_OK && block < feed_block_count(sealed); block++) {
         if (!feed_overlaps(sealed, SEAL_FEED_TENANT, block, tenant_index, tenant_index) ||
-            !feed_overlaps(sealed, SEAL_FEED_START, block, window_start_us, window_start_us) ||
+            !feed_overlaps(sealed, SEAL_FEED_START, block, start_us, start_us) ||
             !feed_overlaps(sealed, SEAL_FEED_METER, block, meter_index, meter_index))
             continue;
         err = feed_block_read(&scan, block);
         for (uint32_t i = 0; err == VT_OK && i < scan.count; i++)
-            if (scan.columns[SEAL_FEED_START][i] == window_start_us &&
+            if (scan.columns[SEAL_FEED_START][i] == start_us &&
                 scan.columns[SEAL_FEED_METER][i] == meter_index &&
                 scan.columns[SEAL_FEED_TENANT][i] == tenant_index)
                 err = feed_hand_over(&scan, i, 0);

@@ -18,29 +18,26 @@ column_wanted(const struct block_request *request, struct vt_str name)
     return false;
 }
 
+/* The column of one field, whose name, kind and scale stand in it. */
 static vt_err
-read_column(const struct sealed *sealed, struct arena *arena, const struct block_request *request,
-            const struct catalog_type *type, uint32_t slot, struct row_column *out_column)
+read_column(const struct sealed *sealed, struct arena *arena, uint32_t block, uint32_t slot,
+            struct row_column *column)
 {
     const struct sealed_directory *directory = NULL;
-    struct chunk_key key = {
-        .kind = SEAL_ROWS, .column = SEAL_ROW_SLOT + slot, .block = request->block};
+    struct chunk_key key = {.kind = SEAL_ROWS, .column = SEAL_ROW_SLOT + slot, .block = block};
     struct chunk_info info;
     vt_err err = sealed_load(sealed, &directory);
 
     if (err != VT_OK)
         return err;
-    uint32_t count = (uint32_t)directory->block_rows[request->block];
+    uint32_t count = (uint32_t)directory->block_rows[block];
 
-    *out_column = (struct row_column){.name = type->fields[slot].name,
-                                      .kind = type->fields[slot].kind,
-                                      .scale = type->fields[slot].scale};
-    if (out_column->kind == FIELD_STRING)
-        return sealed_codes(sealed, arena, key, count, &out_column->code);
-    err = sealed_integers(sealed, arena, key, count, &out_column->value);
+    if (column->kind == FIELD_STRING)
+        return sealed_codes(sealed, arena, key, count, &column->code);
+    err = sealed_integers(sealed, arena, key, count, &column->value);
     key.column = SEAL_ROW_PRESENT + slot;
     if (err == VT_OK && segment_find(sealed->segment, key, &info) == VT_OK)
-        err = sealed_flags(sealed, arena, key, count, &out_column->present);
+        err = sealed_flags(sealed, arena, key, count, &column->present);
     return err;
 }
 
@@ -54,8 +51,12 @@ read_columns(const struct sealed *sealed, struct arena *arena, const struct bloc
     for (uint32_t s = 0; err == VT_OK && s < type->field_count; s++) {
         if (!column_wanted(request, type->fields[s].name))
             continue;
-        err = read_column(sealed, arena, request, type, s, &columns[block->column_count]);
-        block->column_count++;
+        struct row_column *column = &columns[block->column_count++];
+
+        *column = (struct row_column){.name = type->fields[s].name,
+                                      .kind = type->fields[s].kind,
+                                      .scale = type->fields[s].scale};
+        err = read_column(sealed, arena, request->block, s, column);
     }
     block->columns = columns;
     return err;

@@ -52,7 +52,7 @@ scan_mark(const struct epoch_mark *mark, const struct scan_options *options)
         .tenant = CATALOG_NONE,
         .type = CATALOG_NONE,
         .block = epoch_block,
-        .context = (void *)(uintptr_t)options, /* read-only in epoch_block */
+        .context = vt_owned(options), /* read-only in epoch_block */
     };
 
     if (options->tenant.size > 0) {

@@ -39,7 +39,7 @@ cursor_write(const struct view *view, const uint8_t *secret, const struct page_k
     memcpy(cursor + 16, &key->partition, 4);
     memcpy(cursor + 20, &key->index, 4);
     cursor_sign(secret, cursor, cursor + CURSOR_BODY);
-    for (uint32_t i = 0; i < CURSOR_BYTES; i++) {
+    for (size_t i = 0; i < CURSOR_BYTES; i++) {
         out_text[2 * i] = digits[cursor[i] >> 4];
         out_text[2 * i + 1] = digits[cursor[i] & 15];
     }
@@ -63,7 +63,7 @@ cursor_read(const struct view *view, const uint8_t *secret, struct vt_str text,
 
     if (text.size != CURSOR_TEXT)
         return vt_err_detail(VT_BAD_CURSOR, "a cursor has %d characters", CURSOR_TEXT);
-    for (uint32_t i = 0; i < CURSOR_BYTES; i++) {
+    for (size_t i = 0; i < CURSOR_BYTES; i++) {
         int high = hex_digit(text.data[2 * i]);
         int low = hex_digit(text.data[2 * i + 1]);
 

@@ -37,7 +37,7 @@ rating_fail(struct rating *rating, vt_err err)
 {
     pthread_mutex_lock(&rating->lock);
     if (atomic_load(&rating->failed) == VT_OK) {
-        snprintf(rating->failed_detail, sizeof rating->failed_detail, "%s", vt_err_last());
+        (void)snprintf(rating->failed_detail, sizeof rating->failed_detail, "%s", vt_err_last());
         atomic_store(&rating->failed, err);
     }
     pthread_mutex_unlock(&rating->lock);

@@ -183,8 +183,11 @@ feed_was_final(struct window_state *state, const struct window_history *history,
                const struct win *key, bool *out_final)
 {
     const struct window_calls *calls = history_calls(history);
-    struct vt_str meter = state->catalog->meters[key->meter].key;
-    struct vt_str tenant = state->catalog->tenants[key->tenant].key;
+    const struct feed_search window = {
+        .meter = state->catalog->meters[key->meter].key,
+        .tenant = state->catalog->tenants[key->tenant].key,
+        .start_us = key->start_us,
+    };
     bool found = false;
 
     for (uint32_t i = history->frozen_count; i > 0 && !found; i--) {
@@ -196,8 +199,7 @@ feed_was_final(struct window_state *state, const struct window_history *history,
         found = index_find(index, key->meter, key->tenant, key->start_us) != NULL;
     }
     for (uint32_t i = history->sealed_count; i > 0 && !found; i--) {
-        vt_err err = calls->find_feed(history->sealed[i - 1], meter, tenant, key->start_us,
-                                      stop_at_first, &found);
+        vt_err err = calls->find_feed(history->sealed[i - 1], &window, stop_at_first, &found);
 
         if (err != VT_OK && !(err == VT_END && found))
             return err;
@@ -272,16 +274,18 @@ feed_previous(struct window_state *state, const struct window_history *history,
 {
     const struct window_calls *calls = history_calls(history);
     struct previous_of of = {state, win};
-    struct vt_str meter = state->catalog->meters[win->meter].key;
-    struct vt_str tenant = state->catalog->tenants[win->tenant].key;
+    const struct feed_search window = {
+        .meter = state->catalog->meters[win->meter].key,
+        .tenant = state->catalog->tenants[win->tenant].key,
+        .start_us = win->start_us,
+    };
     vt_err err = VT_OK;
 
     VT_ASSERT(win->final);
     for (uint32_t i = 0; i < history->sealed_count && err == VT_OK; i++) {
         /* Before its first event a window had no revision. */
         if (calls->last_commit(history->sealed[i]) >= win->first_commit)
-            err = calls->find_feed(history->sealed[i], meter, tenant, win->start_us,
-                                   previous_in_row, &of);
+            err = calls->find_feed(history->sealed[i], &window, previous_in_row, &of);
     }
     for (uint32_t i = 0; i < history->frozen_count && err == VT_OK; i++)
         err = previous_in_epoch(&of, history->frozen[i]);

@@ -24,8 +24,7 @@ struct window_calls {
                                        const struct cell_value *value),
                         void *context);
     vt_err (*scan)(const struct sealed *sealed, const struct scan_options *options);
-    vt_err (*find_feed)(const struct sealed *sealed, struct vt_str meter, struct vt_str tenant,
-                        int64_t window_start_us,
+    vt_err (*find_feed)(const struct sealed *sealed, const struct feed_search *window,
                         vt_err (*each)(void *context, const struct feed_row *row), void *context);
 };
 

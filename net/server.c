@@ -77,8 +77,8 @@ split_address(const char *address, char host[128], char port[16])
     }
     if (size >= 128)
         return vt_err_detail(VT_INVALID, "%s: the host is too long", address);
-    snprintf(host, 128, "%.*s", size == 0 ? 9 : (int)size, size == 0 ? "127.0.0.1" : start);
-    snprintf(port, 16, "%s", colon + 1);
+    (void)snprintf(host, 128, "%.*s", size == 0 ? 9 : (int)size, size == 0 ? "127.0.0.1" : start);
+    (void)snprintf(port, 16, "%s", colon + 1);
     return VT_OK;
 }
 
@@ -89,7 +89,7 @@ listen_on(const char *address, int *out_fd, uint16_t *out_port)
     char port[16];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found = NULL;
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t bound_size = sizeof bound;
     int one = 1;
     vt_err err = split_address(address, host, port);
@@ -103,7 +103,7 @@ listen_on(const char *address, int *out_fd, uint16_t *out_port)
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one); /* a comfort only */
     bool bad = fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0 ||
                listen(fd, 1024) != 0 ||
                getsockname(fd, (struct sockaddr *)&bound, &bound_size) != 0;
@@ -222,8 +222,8 @@ apply_catalog(struct server *server)
         err = core_add_catalog(server->core, (struct vt_str){text, size}, &source, &server->self);
     free(text);
     if (err != VT_OK && now != NULL) {
-        fprintf(stderr, "venturid: %s is not applied: %s\n", server->options.catalog_path,
-                vt_err_last());
+        (void)fprintf(stderr, "venturid: %s is not applied: %s\n", server->options.catalog_path,
+                      vt_err_last());
         vt_err_clear();
         return VT_OK;
     }

@@ -44,7 +44,7 @@ call_answer(struct server *server, struct call *call, vt_err err)
 {
     call->err = err;
     if (err != VT_OK)
-        snprintf(call->detail, sizeof call->detail, "%s", vt_err_last());
+        (void)snprintf(call->detail, sizeof call->detail, "%s", vt_err_last());
     vt_err_clear();
     pthread_mutex_lock(&server->mailbox_lock);
     call->done = true;

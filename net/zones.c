@@ -63,7 +63,8 @@ file_read(int fd, struct zone_file **out_file)
             continue;
         if (got <= 0) {
             free(file);
-            return vt_err_detail(VT_IO, "a zone file cannot be read");
+            (void)vt_err_detail(VT_IO, "a zone file cannot be read");
+            return VT_IO;
         }
         at += (uint64_t)got;
     }

@@ -28,8 +28,8 @@ check(vt_err err, const char *what)
 {
     if (err == VT_OK)
         return;
-    fprintf(stderr, "bench_core: %s: %s: %s\n", what, vt_err_name(err), vt_err_last());
-    exit(1);
+    (void)fprintf(stderr, "bench_core: %s: %s: %s\n", what, vt_err_name(err), vt_err_last());
+    exit(1); /* NOLINT(concurrency-mt-unsafe): one thread */
 }
 
 struct bench {

@@ -71,6 +71,15 @@ le64_put(uint64_t x)
     return v;
 }
 
+/* Memory that is seen through a pointer to const, as its owner may use it: to free it. */
+static inline void *
+vt_owned(const void *memory)
+{
+    void *owned;
+    memcpy(&owned, &memory, sizeof owned);
+    return owned;
+}
+
 /* Loads from an unaligned address. */
 static inline uint64_t
 vt_load64(const void *at)

@@ -119,9 +119,8 @@ rig_scan(const struct sealed *sealed, const struct scan_options *options)
 }
 
 static vt_err
-rig_find_feed(const struct sealed *sealed, struct vt_str meter, struct vt_str tenant,
-              int64_t window_start_us, vt_err (*each)(void *context, const struct feed_row *row),
-              void *context)
+rig_find_feed(const struct sealed *sealed, const struct feed_search *window,
+              vt_err (*each)(void *context, const struct feed_row *row), void *context)
 {
     const struct rig_segment *segment = segment_of(sealed);
     const struct catalog *catalog = segment->catalog;
@@ -144,8 +143,8 @@ rig_find_feed(const struct sealed *sealed, struct vt_str meter, struct vt_str te
 
         for (uint32_t g = 0; g < row.group_count; g++)
             values[g] = dict_string(segment->epoch->dict, entry->group[g]);
-        if (vt_str_equal(row.meter, meter) && vt_str_equal(row.tenant, tenant) &&
-            row.window_start_us == window_start_us)
+        if (vt_str_equal(row.meter, window->meter) && vt_str_equal(row.tenant, window->tenant) &&
+            row.window_start_us == window->start_us)
             err = each(context, &row);
     }
     epoch_mark_put(&mark);
@@ -353,7 +352,7 @@ rig_cut(struct rig *rig, const struct catalog *next, bool restart)
         must(window_state_save(rig->state, &history, &saved));
         window_state_close(rig->state);
         must(window_state_open(rig->catalog, saved, &rig->state));
-        free((void *)(uintptr_t)saved.data);
+        free(vt_owned(saved.data));
     }
     epoch_freeze(rig->open, &at);
     rig->frozen_as[rig->frozen_count] =

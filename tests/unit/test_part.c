@@ -748,5 +748,5 @@ Test(part, the_same_log_gives_the_same_state)
     cr_expect(states[0].size == states[1].size);
     cr_expect(memcmp(states[0].data, states[1].data, states[0].size) == 0);
     for (int round = 0; round < 2; round++)
-        free((void *)(uintptr_t)states[round].data);
+        free(vt_owned(states[round].data));
 }

@@ -244,22 +244,6 @@ Test(segment, the_same_chunks_make_the_same_file)
     free(b);
 }
 
-/* tests/golden/segment-1.vseg was written by version 1 and is read for ever: where this fails, the
- * format changed, and that takes a new version and a reader of both. */
-Test(segment, version_1_is_read_for_ever)
-{
-    struct segment *segment = NULL;
-    const char *root = secure_getenv("VENTURI_SRC");
-    char golden[256];
-
-    (void)snprintf(golden, sizeof golden, "%s/tests/golden/segment-1.vseg",
-                   root == NULL ? "." : root);
-    cr_assert(segment_open(io, golden, &id, &segment) == VT_OK, "%s", vt_err_last());
-    expect_all(segment);
-    cr_expect(segment_verify(segment) == VT_OK);
-    segment_close(segment);
-}
-
 Test(segment, large_chunks_and_many_chunks)
 {
     enum { LARGE = 400000, MANY = 500 };

@@ -612,7 +612,7 @@ Test(window_state, damaged_states_are_refused, .timeout = 60)
         flipped[at] ^= 0x81;
     }
     free(flipped);
-    free((void *)(uintptr_t)saved.data);
+    free(vt_owned(saved.data));
     rig_close(&rig);
     catalog_free(catalog);
 }

@@ -87,8 +87,9 @@ zipf_build(struct workload *workload)
     for (uint32_t i = 0; i < n; i++)
         total += (UINT64_C(1) << 40) / (i + 1);
     for (uint32_t i = 0; i < n; i++) {
-        scaled[i] =
-            (uint64_t)((double)((UINT64_C(1) << 40) / (i + 1)) * n / (double)total * 4294967296.0);
+        uint64_t weight = (UINT64_C(1) << 40) / (i + 1);
+
+        scaled[i] = (uint64_t)((double)weight * n / (double)total * 4294967296.0);
         if (scaled[i] < UINT64_C(1) << 32)
             small[smalls++] = i;
         else
@@ -138,7 +139,7 @@ names_build(struct workload *workload)
 {
     uint32_t tenants = workload->options.tenant_count;
     uint32_t subjects = workload->options.group_count;
-    char *at = malloc((tenants + subjects + REGIONS + TYPES) * 16u);
+    char *at = malloc(((size_t)tenants + subjects + REGIONS + TYPES) * 16);
 
     workload->names = at;
     workload->tenants = malloc(tenants * sizeof(struct vt_str));
@@ -358,43 +359,44 @@ workload_repeats(const struct workload *workload)
 static void
 put_types(FILE *out)
 {
-    fputs("{\"event_types\":[", out);
+    (void)fputs("{\"event_types\":[", out);
     for (uint32_t t = 0; t < TYPES; t++)
-        fprintf(out,
-                "%s{\"type\":\"use-%u\",\"fields\":[{\"name\":\"subject\",\"kind\":\"string\"},"
-                "{\"name\":\"region\",\"kind\":\"string\"},"
-                "{\"name\":\"quantity\",\"kind\":\"decimal\",\"scale\":0}]}",
-                t == 0 ? "" : ",", t);
-    fputs("],\"meters\":[", out);
+        (void)fprintf(
+            out,
+            "%s{\"type\":\"use-%u\",\"fields\":[{\"name\":\"subject\",\"kind\":\"string\"},"
+            "{\"name\":\"region\",\"kind\":\"string\"},"
+            "{\"name\":\"quantity\",\"kind\":\"decimal\",\"scale\":0}]}",
+            t == 0 ? "" : ",", t);
+    (void)fputs("],\"meters\":[", out);
     for (uint32_t t = 0; t < TYPES; t++)
-        fprintf(out,
-                "%s{\"key\":\"meter-%u\",\"event_type\":\"use-%u\",\"aggregation\":\"sum\","
-                "\"field\":\"quantity\",\"group_by\":[\"subject\"],\"window\":\"1h\","
-                "\"grace\":\"60s\"}",
-                t == 0 ? "" : ",", t, t);
+        (void)fprintf(out,
+                      "%s{\"key\":\"meter-%u\",\"event_type\":\"use-%u\",\"aggregation\":\"sum\","
+                      "\"field\":\"quantity\",\"group_by\":[\"subject\"],\"window\":\"1h\","
+                      "\"grace\":\"60s\"}",
+                      t == 0 ? "" : ",", t, t);
 }
 
 static void
 put_contracts(FILE *out, uint32_t tenant_count)
 {
-    fputs("],\"tenants\":[", out);
+    (void)fputs("],\"tenants\":[", out);
     for (uint32_t i = 0; i < tenant_count; i++)
-        fprintf(out, "%s{\"key\":\"tenant-%06u\"}", i == 0 ? "" : ",", i % 1000000);
-    fputs("],\"plans\":[{\"key\":\"w1\",\"version\":1,\"currency\":\"USD\","
-          "\"effective_from\":\"2020-01-01T00:00:00Z\",\"charges\":[",
-          out);
+        (void)fprintf(out, "%s{\"key\":\"tenant-%06u\"}", i == 0 ? "" : ",", i % 1000000);
+    (void)fputs("],\"plans\":[{\"key\":\"w1\",\"version\":1,\"currency\":\"USD\","
+                "\"effective_from\":\"2020-01-01T00:00:00Z\",\"charges\":[",
+                out);
     for (uint32_t t = 0; t < TYPES; t++)
-        fprintf(out,
-                "%s{\"key\":\"charge-%u\",\"meter\":\"meter-%u\",\"model\":\"per_unit\","
-                "\"price\":\"0.0001\"}",
-                t == 0 ? "" : ",", t, t);
-    fputs("]}],\"contracts\":[", out);
+        (void)fprintf(out,
+                      "%s{\"key\":\"charge-%u\",\"meter\":\"meter-%u\",\"model\":\"per_unit\","
+                      "\"price\":\"0.0001\"}",
+                      t == 0 ? "" : ",", t, t);
+    (void)fputs("]}],\"contracts\":[", out);
     for (uint32_t i = 0; i < tenant_count; i++)
-        fprintf(out,
-                "%s{\"key\":\"contract-%06u\",\"tenant\":\"tenant-%06u\",\"plan\":\"w1\","
-                "\"plan_version\":\"latest\",\"from\":\"2020-01-01T00:00:00Z\"}",
-                i == 0 ? "" : ",", i % 1000000, i % 1000000);
-    fputs("]}\n", out);
+        (void)fprintf(out,
+                      "%s{\"key\":\"contract-%06u\",\"tenant\":\"tenant-%06u\",\"plan\":\"w1\","
+                      "\"plan_version\":\"latest\",\"from\":\"2020-01-01T00:00:00Z\"}",
+                      i == 0 ? "" : ",", i % 1000000, i % 1000000);
+    (void)fputs("]}\n", out);
 }
 
 vt_err

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tools/common/options.h"
+#include "venturi/bytes.h"
 
 #define READY_LINE_BYTES 512
 
@@ -53,27 +54,27 @@ child_run(const struct bench_daemon_options *options, const char *dir, const cha
     char program[512];
     char workers[24];
     char ids[24];
-    char *arguments[16] = {program};
+    char *arguments[16] = {program}; /* execv() changes none of them */
     int count = 1;
 
     if (program_path(program) != VT_OK)
         _exit(127);
-    arguments[count++] = (char *)(uintptr_t) "--data";
-    arguments[count++] = (char *)(uintptr_t)dir;
-    arguments[count++] = (char *)(uintptr_t) "--catalog";
-    arguments[count++] = (char *)(uintptr_t)catalog;
-    arguments[count++] = (char *)(uintptr_t) "--listen";
-    arguments[count++] = (char *)(uintptr_t) "127.0.0.1:0";
-    arguments[count++] = (char *)(uintptr_t) "--http";
-    arguments[count++] = (char *)(uintptr_t) "127.0.0.1:0";
+    arguments[count++] = vt_owned("--data");
+    arguments[count++] = vt_owned(dir);
+    arguments[count++] = vt_owned("--catalog");
+    arguments[count++] = vt_owned(catalog);
+    arguments[count++] = vt_owned("--listen");
+    arguments[count++] = vt_owned("127.0.0.1:0");
+    arguments[count++] = vt_owned("--http");
+    arguments[count++] = vt_owned("127.0.0.1:0");
     if (options->workers > 0) {
         (void)snprintf(workers, sizeof workers, "%llu", (unsigned long long)options->workers);
-        arguments[count++] = (char *)(uintptr_t) "--workers";
+        arguments[count++] = vt_owned("--workers");
         arguments[count++] = workers;
     }
     if (options->dedup_ids > 0) {
         (void)snprintf(ids, sizeof ids, "%llu", (unsigned long long)options->dedup_ids);
-        arguments[count++] = (char *)(uintptr_t) "--dedup-ids";
+        arguments[count++] = vt_owned("--dedup-ids");
         arguments[count++] = ids;
     }
     arguments[count] = NULL;

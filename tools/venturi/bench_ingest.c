@@ -83,8 +83,8 @@ frame_refused(void *context, const struct vt_client_refusal *refusal)
     struct run *run = context;
 
     if (run->refused == 0)
-        fprintf(stderr, "venturi bench ingest: a frame was refused: %.*s\n",
-                (int)refusal->text.size, refusal->text.data);
+        (void)fprintf(stderr, "venturi bench ingest: a frame was refused: %.*s\n",
+                      (int)refusal->text.size, refusal->text.data);
     run->refused += refusal->event_count;
     run->frames_acked++;
 }
@@ -124,7 +124,7 @@ latencies(struct run *run, struct bench_ingest_result *result)
 {
     uint64_t count = run->frames_acked < FRAMES_TIMED ? run->frames_acked : FRAMES_TIMED;
 
-    if (count == 0)
+    if (count == 0 || run->latency == NULL)
         return;
     qsort(run->latency, count, sizeof(double), number_order);
     result->ack_us_p50 = run->latency[count / 2] * 1e6;
@@ -205,30 +205,35 @@ drive(const struct bench_ingest_options *options, const struct bench_daemon *dae
 }
 
 static uint64_t
-tree_bytes(const char *dir, bool segments_too)
+files_bytes(const char *dir)
 {
     DIR *open = opendir(dir);
     uint64_t bytes = 0;
 
-    for (struct dirent *entry = open == NULL ? NULL : readdir(open);
-         entry != NULL;           /* NOLINT(concurrency-mt-unsafe) */
-         entry = readdir(open)) { /* NOLINT(concurrency-mt-unsafe): one thread */
+    if (open == NULL)
+        return 0;
+    for (;;) {
+        const struct dirent *entry = readdir(open); /* NOLINT(concurrency-mt-unsafe): one thread */
         char path[768];
         struct stat status;
 
+        if (entry == NULL)
+            break;
         (void)snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
         if (stat(path, &status) == 0 && S_ISREG(status.st_mode))
             bytes += (uint64_t)status.st_size;
     }
-    if (open != NULL)
-        closedir(open);
-    if (segments_too) {
-        char path[512];
-
-        (void)snprintf(path, sizeof path, "%s/segments", dir);
-        bytes += tree_bytes(path, false);
-    }
+    closedir(open);
     return bytes;
+}
+
+static uint64_t
+store_bytes(const char *dir)
+{
+    char segments[512];
+
+    (void)snprintf(segments, sizeof segments, "%s/segments", dir);
+    return files_bytes(dir) + files_bytes(segments);
 }
 
 /* Counts from the files alone what the store holds. */
@@ -280,7 +285,7 @@ bench_ingest_run(const struct bench_ingest_options *options, struct bench_ingest
     err = err == VT_OK ? stopped : err;
     out_result->daemon_cpu_seconds = out_daemon->cpu_seconds;
     out_result->daemon_memory_bytes = out_daemon->memory_bytes;
-    out_result->store_bytes = tree_bytes(out_daemon->dir, true);
+    out_result->store_bytes = store_bytes(out_daemon->dir);
     return err == VT_OK ? check_store(out_daemon->dir, out_result) : err;
 }
 
