@@ -51,8 +51,7 @@ catalog_refuse(const struct json_node *node, const char *member, const char *for
 
     va_end(arguments);
     VT_ASSERT(size >= 0);
-    (void)vt_err_detail(VT_BAD_CATALOG, "%s: %s", path, message);
-    return VT_BAD_CATALOG;
+    return vt_err_detail(VT_BAD_CATALOG, "%s: %s", path, message);
 }
 
 vt_err
@@ -97,10 +96,14 @@ read_member(const struct json_node *object, const char *word, enum json_kind kin
 {
     const struct json_node *node = member_of(object, word);
 
-    if (node == NULL)
-        return catalog_refuse(object, word, "it is missing");
-    if (node->kind != kind)
-        return catalog_refuse(node, NULL, "it must be %s", kind_name(kind));
+    if (node == NULL) {
+        (void)catalog_refuse(object, word, "it is missing");
+        return VT_BAD_CATALOG;
+    }
+    if (node->kind != kind) {
+        (void)catalog_refuse(node, NULL, "it must be %s", kind_name(kind));
+        return VT_BAD_CATALOG;
+    }
     *out_node = node;
     return VT_OK;
 }

@@ -33,8 +33,10 @@ open_commit(struct core *core, struct work **out_work)
 {
     if (core->failed != VT_OK)
         return core->failed;
-    if (core->log == NULL)
-        return vt_err_detail(VT_INVALID, "the store is open for reading only");
+    if (core->log == NULL) {
+        (void)vt_err_detail(VT_INVALID, "the store is open for reading only");
+        return VT_INVALID;
+    }
     if (core->ended)
         return VT_STOPPING;
     if (core->open == NULL) {

@@ -151,6 +151,7 @@ cell_hand_over(struct cell_scan *scan, struct cell_block *block, uint32_t at,
 static bool
 cell_wanted(const struct cell_scan *scan, const struct cell_block *block, uint32_t at)
 {
+    VT_ASSERT(block->columns[SEAL_CELL_START] != NULL); /* block_load() has set every column */
     int64_t start = block->columns[SEAL_CELL_START][at];
 
     return start >= scan->filter->start_us && start < scan->filter->end_us &&
@@ -192,7 +193,7 @@ cell_read(struct cell_scan *scan, struct cell_block *block, uint32_t at)
 static vt_err
 block_scan(struct cell_scan *scan, uint32_t index)
 {
-    struct cell_block block;
+    struct cell_block block = {0};
 
     arena_reset(&scan->arena);
     vt_err err = block_load(scan, index, &block);

@@ -89,9 +89,11 @@ listen_on(const char *address, int *out_fd, uint16_t *out_port)
     char port[16];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found = NULL;
-    struct sockaddr_storage bound = {0};
+    struct sockaddr_storage bound;
     socklen_t bound_size = sizeof bound;
     int one = 1;
+
+    memset(&bound, 0, sizeof bound);
     vt_err err = split_address(address, host, port);
 
     if (err != VT_OK)

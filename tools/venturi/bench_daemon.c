@@ -189,5 +189,5 @@ void
 bench_daemon_clean(const struct bench_daemon *daemon)
 {
     if (daemon->temporary)
-        (void)nftw(daemon->dir, file_remove, 8, FTW_DEPTH | FTW_PHYS);
+        (void)nftw(daemon->dir, file_remove, 8, FTW_DEPTH | FTW_PHYS); /* NOLINT(*-mt-unsafe) */
 }
