@@ -18,6 +18,12 @@ core_open_any(const struct core *core)
 /* What a record and a commit take in a lane beside payloads, at most: storage/log.h. */
 #define RECORD_BYTES 56
 #define COMMIT_BYTES 8192
+/* What an event counts at least: one that is a byte in its frame still takes an entry of a hundred
+ * in memory until the cut is sealed. */
+#define EVENT_BYTES 12
+_Static_assert(CORE_CUT_BYTES_MAX / EVENT_BYTES <
+                   (uint64_t)EPOCH_CHUNK_ROWS * (EPOCH_CHUNKS_MAX - 512),
+               "an epoch has room for the rows up to a cut and those of its commit");
 
 /* Numbers the events of the open commit and says whether a cut follows it. */
 static uint32_t
@@ -34,7 +40,10 @@ number_events(struct core *core, struct work *work, uint64_t first_position)
             item->batch->arrival_us = work->meta.arrival_us;
             item->batch->number = work->meta.number;
         }
-        core->bytes_since_cut += item->payload.size + RECORD_BYTES;
+        uint64_t least = item->resend ? 0 : (uint64_t)item->event_count * EVENT_BYTES;
+
+        core->bytes_since_cut += RECORD_BYTES;
+        core->bytes_since_cut += item->payload.size > least ? item->payload.size : least;
         events += item->event_count;
     }
     core->bytes_since_cut += COMMIT_BYTES; /* many small commits fill the lanes, too */

@@ -15,6 +15,7 @@
 #define CORE_MAGIC             UINT32_C(0x45524f43) /* "CORE": set at init, cleared at deinit */
 #define CORE_DEDUP_IDS_DEFAULT (UINT64_C(64) << 20)
 #define CORE_CUT_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define CORE_CUT_BYTES_MAX     (UINT64_C(320) << 20) /* for what an epoch can hold */
 #define CORE_WORK_ARENA_BYTES  (UINT64_C(256) << 10)
 #define CORE_CUTS_WAITING_MAX  2    /* more unsealed cuts than this hold ingest back */
 #define CORE_INTERVALS_MAX     4096 /* frames of a producer whose hashes are kept apart */

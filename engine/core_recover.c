@@ -270,6 +270,8 @@ core_recover(struct core *core)
 
     if (core->options.cut_bytes > lane)
         core->options.cut_bytes = lane;
+    if (core->options.cut_bytes > CORE_CUT_BYTES_MAX)
+        core->options.cut_bytes = CORE_CUT_BYTES_MAX;
     vt_err err = core->store.sealed_commit > 0 ? load_sealed(core) : VT_OK;
 
     while (err == VT_OK) {

@@ -388,3 +388,30 @@ Test(core_failures, after_a_failed_worker_nothing_is_acked)
     cr_expect_eq(rig.acks, 0);
     rig_end(&rig);
 }
+
+/* Else what a hostile sender leaves in memory until the cut has no bound that fits a machine. */
+Test(core_failures, events_of_one_byte_bring_the_cut_soon)
+{
+    struct rig rig;
+    uint8_t payload[4000];
+    struct core_stats before;
+    struct core_stats after;
+
+    rig_start(&rig, 0);
+    memset(payload, 0x80, sizeof payload); /* empty maps: malformed, kept as exceptions */
+    struct core_frame frame = {
+        .frame_type = VT_FRAME_BATCH_ROWS,
+        .event_count = sizeof payload,
+        .payload_crc = vt_crc32c(payload, sizeof payload),
+        .payload = {payload, sizeof payload},
+        .waiter = &rig,
+    };
+
+    core_get_stats(rig.core, &before);
+    cr_assert_eq(core_add_frame(rig.core, &frame), VT_OK, "%s", vt_err_last());
+    rig_submit(&rig);
+    core_get_stats(rig.core, &after);
+    cr_expect_eq(rig.acks, 1);
+    cr_expect_eq(after.cuts, before.cuts + 1);
+    rig_end(&rig);
+}
