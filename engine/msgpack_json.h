@@ -1,7 +1,7 @@
 /*
  * msgpack_json.h - an event kept as msgpack, shown as JSON. Numbers keep their text; what JSON
- * cannot say is shown as a string that says so ("float 3ff8000000000000", "bytes 00ff", "ext 5
- * 00ff", "not UTF-8 c328").
+ * cannot say is shown as a string that says so ("a binary float", "bytes 00ff", "ext 00ff", "not
+ * UTF-8 c328"), of at most 256 bytes.
  *
  * Errors: VT_BAD_FORMAT where the bytes are no value; nothing of it is written then.
  * Thread: any.

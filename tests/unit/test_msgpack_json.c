@@ -24,6 +24,8 @@ static const struct shown_case {
     { "text",              "\xa3" "a\"b", 4,                   "\"a\\\"b\"" },
     { "not UTF-8",         "\xa2\xc3\x28", 3,                  "\"not UTF-8 c328\"" },
     { "bytes",             "\xc4\x02\x00\xff", 4,              "\"bytes 00ff\"" },
+    { "float",             "\xcb\x3f\xf8\0\0\0\0\0\0", 9,   "\"a binary float\"" },
+    { "extension",         "\xd4\x05\xaa", 3,                  "\"ext aa\"" },
     { "empty array",       "\x90", 1,                          "[]" },
     { "empty map",         "\x80", 1,                          "{}" },
     { "array of arrays",   "\x92\x91\x01\x90", 4,              "[[1],[]]" },
