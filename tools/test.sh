@@ -30,7 +30,7 @@ declare -A stage_about=(
     [dev]="build with gcc, warnings are errors"
     [clang]="build with clang, warnings are errors"
     [lint]="floors, headers, rules, format, tidy"
-    [asan]="unit and sim tests under ASan and UBSan"
+    [asan]="unit, sim and some prop tests under ASan and UBSan"
     [release]="release build; e2e, crash and prop tests"
     [tsan]="thread tests under TSan"
     [fuzz]="each fuzzer for a while, under ASan and UBSan"
@@ -146,7 +146,9 @@ stage_unit() {
     step "dev build for unit tests" configure_and_build dev && ctest_run dev "unit|sim"
 }
 
-stage_asan() { step "asan build" configure_and_build asan && ctest_run asan "unit|sim"; }
+stage_asan() {
+    step "asan build" configure_and_build asan && ctest_run asan "unit|sim|prop"
+}
 
 stage_release() {
     step "release build" configure_and_build release -DVENTURI_WERROR=ON &&

@@ -93,8 +93,9 @@ fault("an epoch that has ended is open again", "engine/core_session.c",
 fault("a new epoch keeps the old intervals", "engine/core_session.c",
       "        producer->interval_count = 0;\n        producer->durable_next = 1;",
       "        producer->durable_next = 1;", SIM_ENGINE)
-fault("sessions are not settled at a start", "engine/core_recover.c",
-      "    sessions_settle(core);", "    (void)sessions_settle;", SIM_ENGINE)
+fault("a start does not move sessions on", "engine/core_recover.c",
+      "    if (err == VT_OK)\n        core_session_durable(producer, record->epoch,",
+      "    if (err != VT_OK)\n        core_session_durable(producer, record->epoch,", SIM_ENGINE)
 fault("the state of a seal forgets intervals", "engine/core_state.c",
       "    put_u32(writer, producer->interval_count);",
       "    put_u32(writer, producer->interval_count & 0u);", SIM_ENGINE)

@@ -16,6 +16,7 @@ import collections
 import concurrent.futures
 import copy
 import json
+import os
 import pathlib
 import random
 import sys
@@ -121,7 +122,8 @@ def run_case(seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=300)
+    parser.add_argument("--cases", type=int,
+                        default=int(os.environ.get("VENTURI_PROP_CASES") or 300))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9))
     parser.add_argument("--one", type=int)
     args = parser.parse_args()
