@@ -89,7 +89,8 @@ epoch_made(void)
 static void
 print_text(FILE *out, struct vt_str text)
 {
-    (void)fwrite(text.data, 1, text.size, out);
+    if (text.size > 0)
+        (void)fwrite(text.data, 1, text.size, out);
     (void)fputc('|', out);
 }
 
