@@ -318,3 +318,30 @@ Test(view, a_catalog_that_alters_is_refused_and_nothing_changes, .timeout = 60)
     zone_files_free(&files);
     world_close(&world);
 }
+
+/* By the clock the window would stay open for ever: time does not move here. */
+Test(view, a_close_makes_windows_final_once, .timeout = 60)
+{
+    struct engine_rig_options shape = {.seed = 1, .worker_count = 1, .cut_bytes = 1 << 20};
+    char cursor[ANSWER_CURSOR_MAX] = {0};
+    struct world world;
+
+    world_open(&world, &shape);
+    world_commit(&world, VT_STR("acme"), 5);
+    world_commit(&world, VT_STR("globex"), 5);
+    cr_expect(feed_text(&world, 0, cursor) == NULL, "nothing is final yet");
+    struct close_order order = {.tenant = VT_STR("acme"),
+                                .before_us = world.rig.now_us + 3600 * VT_US_PER_SECOND};
+
+    for (uint32_t round = 0; round < 2; round++) {
+        cr_assert(core_add_close(world.rig.core, &order, NULL) == VT_OK, "%s", vt_err_last());
+        engine_rig_settle(&world.rig);
+        char *feed = feed_text(&world, 0, cursor);
+
+        cr_assert(feed != NULL);
+        cr_expect(strstr(feed, "globex") == NULL && strstr(feed, "acme") != NULL);
+        cr_expect(strchr(feed, '\n') == strrchr(feed, '\n'), "one revision: %s", feed);
+        free(feed);
+    }
+    world_close(&world);
+}
