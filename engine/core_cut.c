@@ -116,7 +116,7 @@ core_seal(struct core *core, struct cut *cut)
     for (uint32_t p = 0; cut->err == VT_OK && p < core->partition_count; p++)
         cut->err = seal_partition(core, cut, p);
     if (cut->err != VT_OK)
-        snprintf(cut->detail, sizeof cut->detail, "%s", vt_err_last());
+        (void)snprintf(cut->detail, sizeof cut->detail, "%s", vt_err_last());
 }
 
 vt_err
