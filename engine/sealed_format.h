@@ -3,36 +3,39 @@
  * keeps identity and checksums; here stand the kinds, tables and columns. Every integer chunk holds
  * int64 values.
  *
- * kind              table  column                          block   content
- * SEAL_META         0      0                               0       bytes: struct seal_meta
- * SEAL_STRINGS      0      0 lengths, 1 bytes              b       dictionary, SEAL_STRINGS_BLOCK
- * strings a block; string 0 is "" SEAL_GROUPS       0      0 type 1 tenant 2 first row     0
- *                          one entry a (type, tenant), ascending; indexes in the catalog
- *                          3 rows                                  that judged
- * SEAL_CONTENT      0      0                               0       bytes: a SHA-256 a group
- * (content.h), in their order SEAL_ROWS         0      enum seal_row_column            b       rows
- *                                                                  by (type, tenant, position),
- *                                                                  SEAL_ROW_BLOCK a block; a block
- *                                                                  has rows of one type
- * SEAL_BLOCKS       0      0 type 1 first row 2 rows       0       one entry a block
- * SEAL_EXTRA        0      0 lengths, 1 bytes              b       undeclared fields, of blocks
- * that have any SEAL_IDS          0      0 K.hi with the top bit flipped b       id run: identities
- *                          in the order of K, SEAL_ID_BLOCK a block;
- *                          1 K.lo mod 2^16                         the only copy of an id that is
- *                                                                  not a sequence
- *                          2 row  3 kind << 16 | size
- *                          4 bytes: the ids
- * SEAL_CELLS        0      enum seal_cell_column           b       cells in their order,
- * SEAL_CELL_BLOCK a block SEAL_CELL_IDS     0      0                               b       bytes:
- * ids of `last` cells, one after the other SEAL_CELL_SETS    0      0
- * b       dictionary codes of `unique` cells, one after the other SEAL_EXCEPTIONS   0      0
- *                          position 1 first position     0       column 7 holds tenant, raw, first
- *                                                                of each, one after the other
- *                          2 arrival 3 reason 4 tenant bytes
- *                          5 raw bytes 6 first bytes 7 bytes
- * SEAL_SETTLES      0      0 position 1 at 2 kind          0
- * SEAL_FEED         0      enum seal_feed_column           b       feed entries in their order,
- *                                                                  SEAL_FEED_BLOCK a block
+ * Tables are 0. `b` is the number of a block.
+ *
+ * kind             column                  block  content
+ * SEAL_META        0                       0      bytes: struct seal_meta
+ * SEAL_STRINGS     0 lengths, 1.. bytes    b      dictionary, SEAL_STRINGS_BLOCK strings a block,
+ *                                                 bytes in pieces; string 0 is ""
+ * SEAL_GROUPS      0 type, 1 tenant,       0      one entry a (type, tenant), ascending; indexes in
+ *                  2 first row, 3 rows            the catalog that judged
+ * SEAL_CONTENT     0                       0      bytes: a SHA-256 a group (content.h), in order
+ * SEAL_ROWS        enum seal_row_column    b      rows by (type, tenant, position), SEAL_ROW_BLOCK
+ *                                                 a block; a block has rows of one type
+ * SEAL_BLOCKS      0 type, 1 first row,    0      one entry a block of rows
+ *                  2 rows
+ * SEAL_EXTRA       0 lengths, 1 bytes      b      undeclared fields, of blocks that have any
+ * SEAL_IDS         0 K.hi, top bit flipped b      id run: identities in the order of K,
+ *                  1 K.lo mod 2^16                SEAL_ID_BLOCK a block; the only copy of an id
+ *                  2 row                          that is not a sequence
+ *                  3 kind << 16 | size
+ *                  4 bytes: the ids
+ * SEAL_CELLS       enum seal_cell_column   b      cells in their order, SEAL_CELL_BLOCK a block
+ * SEAL_CELL_IDS    0                       b      bytes: ids of `last` cells, one after the other
+ * SEAL_CELL_SETS   0                       b      dictionary codes of `unique` cells, likewise
+ * SEAL_EXCEPTIONS  0 position              0      column 7, in as many blocks as it needs: tenant,
+ *                  1 first position               raw and first of each, one after the other
+ *                  2 arrival, 3 reason
+ *                  4 tenant bytes
+ *                  5 raw bytes
+ *                  6 first bytes
+ *                  7 bytes
+ * SEAL_SETTLES     0 position, 1 at,       0
+ *                  2 kind
+ * SEAL_FEED        enum seal_feed_column   b      feed entries in their order, SEAL_FEED_BLOCK a
+ *                                                 block
  *
  * Rows of sequence ids have SEAL_ROW_ID_KIND 2 and carry epoch and sequence as columns; other rows
  * have zeros there and their place in the id run.
