@@ -96,34 +96,18 @@ sealed_ids_by_row(const struct sealed *sealed, struct arena *arena, struct row_i
     return err;
 }
 
-/* The block that holds a row, by its number. */
+/* The block or group that holds a row, of `count` with ascending first rows from 0 on. */
 static uint32_t
-block_of_row(const struct sealed_directory *directory, int64_t row)
+holder_of_row(const int64_t *firsts, uint32_t count, int64_t row)
 {
     uint32_t low = 0;
-    uint32_t high = directory->block_count - 1;
+    uint32_t high = count - 1;
 
+    VT_ASSERT(count > 0);
     while (low < high) {
         uint32_t middle = low + (high - low + 1) / 2;
 
-        if (directory->block_first[middle] <= row)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return low;
-}
-
-static uint32_t
-group_of_row(const struct sealed_directory *directory, int64_t row)
-{
-    uint32_t low = 0;
-    uint32_t high = directory->group_count - 1;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low + 1) / 2;
-
-        if (directory->group_first[middle] <= row)
+        if (firsts[middle] <= row)
             low = middle;
         else
             high = middle - 1;
@@ -165,12 +149,14 @@ row_confirm(const struct sealed *sealed, const struct row_wanted *wanted, int64_
         return err;
     if (row < 0 || (uint64_t)row >= sealed->rows)
         return sealed_damaged(sealed, "its id run does not fit its rows");
-    uint32_t group = group_of_row(directory, row);
+    uint32_t group = holder_of_row(directory->group_first, directory->group_count, row);
     struct vt_str tenant = sealed->catalog->tenants[directory->group_tenant[group]].key;
 
     if (!vt_str_equal(tenant, wanted->tenant))
         return VT_NOT_FOUND;
-    struct block_request request = {.block = block_of_row(directory, row), .want_extra = true};
+    struct block_request request = {
+        .block = holder_of_row(directory->block_first, directory->block_count, row),
+        .want_extra = true};
 
     err = sealed_read_block(sealed, arena, &request, &block);
     if (err != VT_OK)
