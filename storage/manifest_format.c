@@ -76,27 +76,6 @@ edit_bytes_of(uint64_t payload_bytes)
            MANIFEST_EDIT_BYTES * MANIFEST_EDIT_BYTES;
 }
 
-/* An edit with an empty payload of that size; *out_payload is where it goes. */
-static vt_err
-edit_new(enum manifest_kind kind, uint64_t payload_bytes, struct manifest_edit *out_edit,
-         uint8_t **out_payload)
-{
-    struct manifest_edit edit = {NULL, edit_bytes_of(payload_bytes)};
-
-    edit.data = calloc(1, edit.bytes);
-    if (edit.data == NULL)
-        return VT_NOMEM;
-    *(struct edit_head *)edit.data = (struct edit_head){
-        .magic = le32_put(MANIFEST_MAGIC),
-        .version = le16_put(MANIFEST_VERSION),
-        .kind = le16_put((uint16_t)kind),
-        .payload_bytes = le64_put(payload_bytes),
-    };
-    *out_edit = edit;
-    *out_payload = edit.data + sizeof(struct edit_head);
-    return VT_OK;
-}
-
 static struct cut_bytes
 cut_put(const struct manifest_cut *cut)
 {
@@ -121,34 +100,53 @@ cut_get(const struct cut_bytes *bytes)
     };
 }
 
-/* Segments, then state. */
-static void
-put_tail(uint8_t *at, const struct manifest_segment *segments, uint32_t count,
-         struct vt_bytes state)
+/* An edit whose payload is `head`, then the tail's segments and state; its cut is the head's. */
+static vt_err
+encode(enum manifest_kind kind, struct vt_bytes head, const struct manifest_seal *tail,
+       struct manifest_edit *out_edit)
 {
-    for (uint32_t i = 0; i < count; i++, at += sizeof(struct segment_bytes))
+    uint64_t tail_bytes = tail->segment_count * sizeof(struct segment_bytes) + tail->state.size;
+    uint64_t bytes = sizeof(struct edit_head) + head.size + tail_bytes;
+    struct manifest_edit edit = {NULL, edit_bytes_of(head.size + tail_bytes)};
+
+    VT_ASSERT(head.size > 0);
+    VT_ASSERT(bytes <= edit.bytes);
+    edit.data = calloc(1, edit.bytes);
+    if (edit.data == NULL)
+        return VT_NOMEM;
+    uint8_t *at = edit.data + sizeof(struct edit_head);
+
+    *(struct edit_head *)edit.data = (struct edit_head){
+        .magic = le32_put(MANIFEST_MAGIC),
+        .version = le16_put(MANIFEST_VERSION),
+        .kind = le16_put((uint16_t)kind),
+        .payload_bytes = le64_put(head.size + tail_bytes),
+    };
+    memcpy(at, head.data, head.size);
+    at += head.size;
+    for (uint32_t i = 0; i < tail->segment_count; i++, at += sizeof(struct segment_bytes))
         *(struct segment_bytes *)at = (struct segment_bytes){
-            .cut = le64_put(segments[i].cut),
-            .first_position = le64_put(segments[i].first_position),
-            .last_position = le64_put(segments[i].last_position),
-            .file_bytes = le64_put(segments[i].file_bytes),
-            .partition = le32_put(segments[i].partition),
+            .cut = le64_put(tail->segments[i].cut),
+            .first_position = le64_put(tail->segments[i].first_position),
+            .last_position = le64_put(tail->segments[i].last_position),
+            .file_bytes = le64_put(tail->segments[i].file_bytes),
+            .partition = le32_put(tail->segments[i].partition),
         };
-    if (state.size > 0)
-        memcpy(at, state.data, state.size);
+    if (tail->state.size > 0)
+        memcpy(at, tail->state.data, tail->state.size);
+    *out_edit = edit;
+    return VT_OK;
 }
 
 vt_err
 manifest_encode_snapshot(const struct manifest_state *state, struct manifest_edit *out_edit)
 {
-    uint64_t bytes = sizeof(struct snapshot_bytes) +
-                     state->segment_count * sizeof(struct segment_bytes) + state->state_bytes;
-    uint8_t *payload;
-    vt_err err = edit_new(MANIFEST_SNAPSHOT, bytes, out_edit, &payload);
-
-    if (err != VT_OK)
-        return err;
-    *(struct snapshot_bytes *)payload = (struct snapshot_bytes){
+    struct manifest_seal tail = {
+        .segments = state->segments,
+        .segment_count = state->segment_count,
+        .state = {state->state, state->state_bytes},
+    };
+    struct snapshot_bytes head = {
         .start = le64_put(state->start),
         .follows_number = le64_put(state->follows_number),
         .follows_check = le64_put(state->follows_check),
@@ -157,40 +155,32 @@ manifest_encode_snapshot(const struct manifest_state *state, struct manifest_edi
         .segment_count = le32_put(state->segment_count),
         .state_bytes = le64_put(state->state_bytes),
     };
-    put_tail(payload + sizeof(struct snapshot_bytes), state->segments, state->segment_count,
-             (struct vt_bytes){state->state, state->state_bytes});
-    return VT_OK;
+
+    return encode(MANIFEST_SNAPSHOT, (struct vt_bytes){(const uint8_t *)&head, sizeof head}, &tail,
+                  out_edit);
 }
 
 vt_err
 manifest_encode_seal(const struct manifest_seal *seal, struct manifest_edit *out_edit)
 {
-    uint64_t bytes = sizeof(struct seal_bytes) +
-                     seal->segment_count * sizeof(struct segment_bytes) + seal->state.size;
-    uint8_t *payload;
-    vt_err err = edit_new(MANIFEST_SEAL, bytes, out_edit, &payload);
-
-    if (err != VT_OK)
-        return err;
-    *(struct seal_bytes *)payload = (struct seal_bytes){
+    struct seal_bytes head = {
         .cut = cut_put(&seal->cut),
         .segment_count = le32_put(seal->segment_count),
         .state_bytes = le64_put(seal->state.size),
     };
-    put_tail(payload + sizeof(struct seal_bytes), seal->segments, seal->segment_count, seal->state);
-    return VT_OK;
+
+    return encode(MANIFEST_SEAL, (struct vt_bytes){(const uint8_t *)&head, sizeof head}, seal,
+                  out_edit);
 }
 
 vt_err
 manifest_encode_end(uint64_t number, struct manifest_edit *out_edit)
 {
-    le64 bytes = le64_put(number);
-    uint8_t *payload;
-    vt_err err = edit_new(MANIFEST_END, sizeof bytes, out_edit, &payload);
+    static const struct manifest_seal none = {.segment_count = 0};
+    le64 head = le64_put(number);
 
-    if (err == VT_OK)
-        memcpy(payload, &bytes, sizeof bytes);
-    return err;
+    return encode(MANIFEST_END, (struct vt_bytes){(const uint8_t *)&head, sizeof head}, &none,
+                  out_edit);
 }
 
 void
