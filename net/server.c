@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 #include "server_internal.h"
+#include "storage/base/text_file.h"
 #include "venturi/assert.h"
 
-#define SERVER_RING_ENTRIES      4096
-#define DRAIN_ROUNDS             500
-#define DRAIN_WAIT_NS            INT64_C(10000000)
-#define SERVER_CATALOG_BYTES_MAX CATALOG_BYTES_MAX
+#define SERVER_RING_ENTRIES 4096
+#define DRAIN_ROUNDS        500
+#define DRAIN_WAIT_NS       INT64_C(10000000)
 
 static void
 server_dispatch(void *context, struct work *work)
@@ -177,28 +177,6 @@ open_core(struct server *server)
     return err;
 }
 
-static vt_err
-catalog_read(const char *path, char **out_text, uint32_t *out_size)
-{
-    FILE *file = fopen(path, "rbe");
-
-    if (file == NULL)
-        return vt_err_detail(VT_NOT_FOUND, "%s: %s", path, strerrordesc_np(errno));
-    char *text = malloc(SERVER_CATALOG_BYTES_MAX + 1u);
-    size_t size = text == NULL ? 0 : fread(text, 1, SERVER_CATALOG_BYTES_MAX + 1u, file);
-    bool bad = text == NULL || ferror(file) != 0 || size > SERVER_CATALOG_BYTES_MAX;
-
-    (void)fclose(file); /* was only read */
-    if (bad) {
-        free(text);
-        return vt_err_detail(VT_IO, "%s: cannot be read, or larger than %u bytes", path,
-                             SERVER_CATALOG_BYTES_MAX);
-    }
-    *out_text = text;
-    *out_size = (uint32_t)size;
-    return VT_OK;
-}
-
 /* An equal file does nothing, an extension is applied; any other, or a broken one, is reported, and
  * the store starts with what it has. Without anything in the store the file must do. */
 static vt_err
@@ -212,7 +190,7 @@ apply_catalog(struct server *server)
     if (server->options.catalog_path == NULL)
         return now != NULL ? VT_OK
                            : vt_err_detail(VT_NOT_FOUND, "a new store needs a catalog (--catalog)");
-    vt_err err = catalog_read(server->options.catalog_path, &text, &size);
+    vt_err err = text_file_read(server->options.catalog_path, CATALOG_BYTES_MAX, &text, &size);
 
     if (err == VT_OK && now != NULL && vt_str_equal(now->text, (struct vt_str){text, size})) {
         free(text);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/base/text_file.h"
 #include "venturi/assert.h"
 
 #define CODE_HELP    1000
@@ -164,7 +165,8 @@ token_copy(const char *from, const char *where, char out_token[TOKEN_LINE_BYTES]
 vt_err
 token_load(const char *path, char out_token[TOKEN_LINE_BYTES])
 {
-    char text[2 * TOKEN_LINE_BYTES];
+    char *text = NULL;
+    uint32_t size = 0;
 
     if (path == NULL) {
         const char *value = getenv("VENTURI_TOKEN"); // NOLINT(concurrency-mt-unsafe)
@@ -173,13 +175,10 @@ token_load(const char *path, char out_token[TOKEN_LINE_BYTES])
             return vt_err_detail(VT_NOT_FOUND, "no token: give --token-file, or set VENTURI_TOKEN");
         return token_copy(value, "VENTURI_TOKEN", out_token);
     }
-    FILE *file = fopen(path, "re");
+    vt_err err = text_file_read(path, 2 * TOKEN_LINE_BYTES, &text, &size);
 
-    if (file == NULL)
-        return vt_err_detail(VT_NOT_FOUND, "%s: %s", path, strerrordesc_np(errno));
-    size_t size = fread(text, 1, sizeof text - 1, file);
-
-    (void)fclose(file); /* was only read */
-    text[size] = '\0';
-    return token_copy(text, path, out_token);
+    if (err == VT_OK)
+        err = token_copy(text, path, out_token);
+    free(text);
+    return err;
 }

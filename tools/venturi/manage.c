@@ -1,6 +1,5 @@
 /* manage.c - the subcommands that change: catalog apply, diff and show; exceptions list, retry and
  * discard. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,33 +8,18 @@
 
 #include "ask.h"
 #include "commands.h"
+#include "storage/base/text_file.h"
 #include "venturi/assert.h"
 
 #define FILE_BYTES_MAX (8u << 20) /* what the daemon takes */
 #define PAGE_LIMIT     "10000"
 
 static vt_err
-text_read(const char *path, char **out_text, size_t *out_size)
+text_read(const char *path, char **out_text, uint32_t *out_size)
 {
-    bool standard = strcmp(path, "-") == 0;
-    FILE *file = standard ? stdin : fopen(path, "rbe");
-
-    if (file == NULL)
-        return vt_err_detail(VT_NOT_FOUND, "%s: %s", path, strerrordesc_np(errno));
-    char *text = malloc(FILE_BYTES_MAX + 1u);
-    size_t size = text == NULL ? 0 : fread(text, 1, FILE_BYTES_MAX + 1u, file);
-    bool bad = text == NULL || ferror(file) != 0;
-
-    if (!standard)
-        (void)fclose(file); /* was only read */
-    if (bad || size > FILE_BYTES_MAX) {
-        free(text);
-        return vt_err_detail(bad ? VT_IO : VT_TOO_LARGE, "%s: cannot be read, or over %u bytes",
-                             path, FILE_BYTES_MAX);
-    }
-    *out_text = text;
-    *out_size = size;
-    return VT_OK;
+    return strcmp(path, "-") == 0
+               ? text_stream_read(stdin, "standard input", FILE_BYTES_MAX, out_text, out_size)
+               : text_file_read(path, FILE_BYTES_MAX, out_text, out_size);
 }
 
 /* The members of a kept answer: `key` as a flag, as a number; false and 0 where it has none. */
@@ -92,7 +76,7 @@ static int
 catalog_file(const struct ask *ask, const char *name, const char *path, bool diff)
 {
     char *text = NULL;
-    size_t size = 0;
+    uint32_t size = 0;
     struct remote_answer answer = {.bytes = 0};
     vt_err err = text_read(path, &text, &size);
 

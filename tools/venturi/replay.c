@@ -11,6 +11,7 @@
 
 #include "commands.h"
 #include "net/zones.h"
+#include "storage/base/text_file.h"
 #include "store_view.h"
 #include "tools/common/options.h"
 #include "venturi/assert.h"
@@ -72,33 +73,11 @@ now_ns(void)
 }
 
 static vt_err
-file_text(const char *path, char **out_text, uint32_t *out_size)
-{
-    FILE *file = fopen(path, "rbe");
-
-    if (file == NULL)
-        return vt_err_detail(VT_NOT_FOUND, "%s: %s", path, strerrordesc_np(errno));
-    char *text = malloc(CATALOG_BYTES_MAX + 1u);
-    size_t size = text == NULL ? 0 : fread(text, 1, CATALOG_BYTES_MAX + 1u, file);
-    bool bad = text == NULL || ferror(file) != 0 || size > CATALOG_BYTES_MAX;
-
-    (void)fclose(file); /* was only read */
-    if (bad) {
-        free(text);
-        return vt_err_detail(VT_IO, "%s: cannot be read, or larger than %u bytes", path,
-                             CATALOG_BYTES_MAX);
-    }
-    *out_text = text;
-    *out_size = (uint32_t)size;
-    return VT_OK;
-}
-
-static vt_err
 catalog_open(struct replay *replay, const char *path, char **text, struct catalog **out_catalog)
 {
     struct catalog_zones source = zones_source(replay->zones);
     uint32_t size = 0;
-    vt_err err = file_text(path, text, &size);
+    vt_err err = text_file_read(path, CATALOG_BYTES_MAX, text, &size);
 
     return err == VT_OK ? catalog_load((struct vt_str){*text, size}, &source, out_catalog) : err;
 }
