@@ -1,14 +1,62 @@
-/* query.c - the subcommands that ask: windows, lines, unrated, summary, feed, and close. */
+/* query.c - the subcommands that ask one question: windows, lines, unrated, summary and close. Each
+ * is a row of a table. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "ask.h"
 #include "commands.h"
 #include "venturi/assert.h"
 
-#define FOLLOW_WAIT_NS 250000000L
-#define FEED_PAGE      "10000"
+/* An option, and the parameter of the request that it becomes. */
+struct question_option {
+    const char *name; /* NULL ends the list */
+    const char *param;
+    const char *flag;  /* the parameter's value where the option has none; NULL: the option's own */
+    const char *needs; /* what is missing where it is not given; NULL: it need not be */
+};
+
+struct question {
+    const char *help;
+    const char *path;
+    bool post;
+    struct question_option options[REMOTE_PARAMS_MAX + 1];
+};
+
+static int
+question_ask(const struct question *question, int argc, char **argv)
+{
+    struct ask ask = {.from = NULL};
+    struct remote_request request = {.path = question->path, .post = question->post};
+    struct option_spec specs[REMOTE_PARAMS_MAX + 3] = {ASK_SPEC_FROM(&ask), ASK_SPEC_TOKEN(&ask)};
+    bool flags[REMOTE_PARAMS_MAX] = {false};
+    const struct ask_command command = {question->help, specs, 0};
+    int first = 0;
+
+    for (uint32_t i = 0; question->options[i].name != NULL; i++) {
+        const struct question_option *option = &question->options[i];
+
+        VT_ASSERT(i < REMOTE_PARAMS_MAX);
+        request.params[i].name = option->param;
+        specs[i + 2].name = option->name;
+        specs[i + 2].kind = option->flag != NULL ? OPTION_FLAG : OPTION_TEXT;
+        specs[i + 2].target =
+            option->flag != NULL ? (void *)&flags[i] : (void *)&request.params[i].value;
+    }
+    int status = ask_open(&ask, argc, argv, &command, &first);
+
+    for (uint32_t i = 0; question->options[i].name != NULL; i++) {
+        const struct question_option *option = &question->options[i];
+
+        if (flags[i])
+            request.params[i].value = option->flag;
+        if (status == OPTIONS_GO && option->needs != NULL && request.params[i].value == NULL)
+            status = options_misused(argv[0], "--%s %s is needed", option->name, option->needs);
+    }
+    if (status == OPTIONS_GO)
+        status = ask_do(&ask, argv[0], &request);
+    ask_close(&ask);
+    return status;
+}
 
 static const char windows_help[] =
     "venturi windows - totals by window, open and final, as they are now\n"
@@ -25,28 +73,19 @@ static const char windows_help[] =
 int
 command_windows(int argc, char **argv)
 {
-    struct ask ask = {.from = NULL};
-    struct remote_request request = {
+    static const struct question question = {
+        .help = windows_help,
         .path = "/v1/windows",
-        .params = {{"tenant", NULL}, {"meter", NULL}, {"start", NULL}, {"end", NULL}},
+        .options =
+            {
+                {.name = "tenant", .param = "tenant"},
+                {.name = "meter", .param = "meter"},
+                {.name = "start", .param = "start"},
+                {.name = "end", .param = "end"},
+            },
     };
-    const struct option_spec specs[] = {
-        ASK_SPEC_FROM(&ask),
-        ASK_SPEC_TOKEN(&ask),
-        {.name = "tenant", .kind = OPTION_TEXT, .target = &request.params[0].value},
-        {.name = "meter", .kind = OPTION_TEXT, .target = &request.params[1].value},
-        {.name = "start", .kind = OPTION_TEXT, .target = &request.params[2].value},
-        {.name = "end", .kind = OPTION_TEXT, .target = &request.params[3].value},
-        {.name = NULL},
-    };
-    const struct ask_command command = {windows_help, specs, 0};
-    int first = 0;
-    int status = ask_open(&ask, argc, argv, &command, &first);
 
-    if (status == OPTIONS_GO)
-        status = ask_do(&ask, argv[0], &request);
-    ask_close(&ask);
-    return status;
+    return question_ask(&question, argc, argv);
 }
 
 static const char lines_help[] =
@@ -62,26 +101,17 @@ static const char lines_help[] =
 int
 command_lines(int argc, char **argv)
 {
-    struct ask ask = {.from = NULL};
-    struct remote_request request = {
+    static const struct question question = {
+        .help = lines_help,
         .path = "/v1/lines",
-        .params = {{"tenant", NULL}, {"at", NULL}},
+        .options =
+            {
+                {.name = "tenant", .param = "tenant"},
+                {.name = "at", .param = "at"},
+            },
     };
-    const struct option_spec specs[] = {
-        ASK_SPEC_FROM(&ask),
-        ASK_SPEC_TOKEN(&ask),
-        {.name = "tenant", .kind = OPTION_TEXT, .target = &request.params[0].value},
-        {.name = "at", .kind = OPTION_TEXT, .target = &request.params[1].value},
-        {.name = NULL},
-    };
-    const struct ask_command command = {lines_help, specs, 0};
-    int first = 0;
-    int status = ask_open(&ask, argc, argv, &command, &first);
 
-    if (status == OPTIONS_GO)
-        status = ask_do(&ask, argv[0], &request);
-    ask_close(&ask);
-    return status;
+    return question_ask(&question, argc, argv);
 }
 
 static const char unrated_help[] = "venturi unrated - usage that no line has, and why\n"
@@ -95,22 +125,16 @@ static const char unrated_help[] = "venturi unrated - usage that no line has, an
 int
 command_unrated(int argc, char **argv)
 {
-    struct ask ask = {.from = NULL};
-    struct remote_request request = {.path = "/v1/unrated", .params = {{"tenant", NULL}}};
-    const struct option_spec specs[] = {
-        ASK_SPEC_FROM(&ask),
-        ASK_SPEC_TOKEN(&ask),
-        {.name = "tenant", .kind = OPTION_TEXT, .target = &request.params[0].value},
-        {.name = NULL},
+    static const struct question question = {
+        .help = unrated_help,
+        .path = "/v1/unrated",
+        .options =
+            {
+                {.name = "tenant", .param = "tenant"},
+            },
     };
-    const struct ask_command command = {unrated_help, specs, 0};
-    int first = 0;
-    int status = ask_open(&ask, argc, argv, &command, &first);
 
-    if (status == OPTIONS_GO)
-        status = ask_do(&ask, argv[0], &request);
-    ask_close(&ask);
-    return status;
+    return question_ask(&question, argc, argv);
 }
 
 static const char summary_help[] =
@@ -125,25 +149,16 @@ static const char summary_help[] =
 int
 command_summary(int argc, char **argv)
 {
-    struct ask ask = {.from = NULL};
-    bool by_tenant = false;
-    struct remote_request request = {.path = "/v1/summary", .params = {{"by", NULL}}};
-    const struct option_spec specs[] = {
-        ASK_SPEC_FROM(&ask),
-        ASK_SPEC_TOKEN(&ask),
-        {.name = "by-tenant", .kind = OPTION_FLAG, .target = &by_tenant},
-        {.name = NULL},
+    static const struct question question = {
+        .help = summary_help,
+        .path = "/v1/summary",
+        .options =
+            {
+                {.name = "by-tenant", .param = "by", .flag = "tenant"},
+            },
     };
-    const struct ask_command command = {summary_help, specs, 0};
-    int first = 0;
-    int status = ask_open(&ask, argc, argv, &command, &first);
 
-    if (by_tenant)
-        request.params[0].value = "tenant";
-    if (status == OPTIONS_GO)
-        status = ask_do(&ask, argv[0], &request);
-    ask_close(&ask);
-    return status;
+    return question_ask(&question, argc, argv);
 }
 
 static const char close_help[] =
@@ -163,106 +178,18 @@ static const char close_help[] =
 int
 command_close(int argc, char **argv)
 {
-    struct ask ask = {.from = NULL};
-    bool dry_run = false;
-    bool force = false;
-    struct remote_request request = {
+    static const struct question question = {
+        .help = close_help,
         .path = "/v1/close",
         .post = true,
-        .params = {{"before", NULL}, {"tenant", NULL}, {"dry_run", NULL}, {"force", NULL}},
+        .options =
+            {
+                {.name = "before", .param = "before", .needs = "TIME"},
+                {.name = "tenant", .param = "tenant"},
+                {.name = "dry-run", .param = "dry_run", .flag = "true"},
+                {.name = "force", .param = "force", .flag = "true"},
+            },
     };
-    const struct option_spec specs[] = {
-        ASK_SPEC_FROM(&ask),
-        ASK_SPEC_TOKEN(&ask),
-        {.name = "before", .kind = OPTION_TEXT, .target = &request.params[0].value},
-        {.name = "tenant", .kind = OPTION_TEXT, .target = &request.params[1].value},
-        {.name = "dry-run", .kind = OPTION_FLAG, .target = &dry_run},
-        {.name = "force", .kind = OPTION_FLAG, .target = &force},
-        {.name = NULL},
-    };
-    const struct ask_command command = {close_help, specs, 0};
-    int first = 0;
-    int status = ask_open(&ask, argc, argv, &command, &first);
 
-    request.params[2].value = dry_run ? "true" : NULL;
-    request.params[3].value = force ? "true" : NULL;
-    if (status == OPTIONS_GO && request.params[0].value == NULL)
-        status = options_misused(argv[0], "--before TIME is needed");
-    if (status == OPTIONS_GO)
-        status = ask_do(&ask, argv[0], &request);
-    ask_close(&ask);
-    return status;
-}
-
-/* ---- feed */
-
-static const char feed_help[] =
-    "venturi feed - every revision of every window, once, in one order\n"
-    "\n"
-    "example: venturi feed --from http://127.0.0.1:8080 --follow\n"
-    "         venturi feed --from http://127.0.0.1:8080 --cursor 61bf1a8d...\n"
-    "\n"
-    "usage: venturi feed --from URL [options]\n"
-    "\n"
-    "Each line has its cursor; the same cursor gives the same lines after it. Counted exactly\n"
-    "once is what is stored together with the cursor of the last line.\n"
-    "\n" ASK_HELP "  --cursor C         begin after the line that has it\n"
-    "  --limit N          lines of one request                         (10000)\n"
-    "  --follow           go on as revisions appear, until interrupted\n"
-    "\n" ASK_STATUS_HELP;
-
-static vt_err
-feed_run(const struct ask *ask, const struct remote_request *first, bool follow)
-{
-    const struct timespec wait = {0, FOLLOW_WAIT_NS};
-    struct remote_request request = *first;
-    char cursor[REMOTE_CURSOR_BYTES];
-
-    for (;;) {
-        struct remote_answer answer;
-        vt_err err = remote_do(ask->remote, &request, &answer);
-
-        if (err != VT_OK)
-            return err;
-        if (fflush(stdout) != 0)
-            return vt_err_detail(VT_IO, "standard output takes no more");
-        if (answer.bytes == 0 && !follow)
-            return VT_OK;
-        if (answer.bytes == 0)
-            (void)nanosleep(&wait, NULL); /* woken early is no harm */
-        if (answer.cursor[0] == '\0')
-            continue; /* nothing yet, from the beginning */
-        memcpy(cursor, answer.cursor, sizeof cursor);
-        request.params[0].value = cursor;
-    }
-}
-
-int
-command_feed(int argc, char **argv)
-{
-    struct ask ask = {.from = NULL};
-    bool follow = false;
-    struct remote_request request = {
-        .path = "/v1/feed",
-        .params = {{"cursor", NULL}, {"limit", FEED_PAGE}},
-    };
-    const struct option_spec specs[] = {
-        ASK_SPEC_FROM(&ask),
-        ASK_SPEC_TOKEN(&ask),
-        {.name = "cursor", .kind = OPTION_TEXT, .target = &request.params[0].value},
-        {.name = "limit", .kind = OPTION_TEXT, .target = &request.params[1].value},
-        {.name = "follow", .kind = OPTION_FLAG, .target = &follow},
-        {.name = NULL},
-    };
-    const struct ask_command command = {feed_help, specs, 0};
-    int first = 0;
-    int status = ask_open(&ask, argc, argv, &command, &first);
-
-    if (status == OPTIONS_GO) {
-        vt_err err = feed_run(&ask, &request, follow);
-
-        status = err == VT_OK ? EXIT_DONE : options_failed(argv[0], NULL, err);
-    }
-    ask_close(&ask);
-    return status;
+    return question_ask(&question, argc, argv);
 }

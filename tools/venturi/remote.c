@@ -16,6 +16,7 @@
 #define CONNECT_SECONDS   10L
 #define STALLED_SECONDS   300L /* a large answer is computed before its first byte */
 #define HEADER_LINE_BYTES 512
+#define TEXT_BYTES_FIRST  (UINT64_C(64) << 10)
 
 struct remote {
     CURL *curl;
@@ -29,7 +30,9 @@ struct remote {
     struct remote_answer answer;
     char *text; /* kept, or of a problem */
     uint64_t text_bytes;
+    uint64_t text_capacity;
     bool stdout_failed;
+    bool text_overflowed;
 };
 
 static long
@@ -44,12 +47,22 @@ status_of(const struct remote *remote)
 static bool
 text_add(struct remote *remote, const char *data, size_t size)
 {
-    if (size > REMOTE_TEXT_MAX - remote->text_bytes)
+    uint64_t capacity = remote->text_capacity == 0 ? TEXT_BYTES_FIRST : remote->text_capacity;
+
+    if (size > REMOTE_TEXT_MAX - remote->text_bytes) {
+        remote->text_overflowed = true;
         return false;
-    if (remote->text == NULL)
-        remote->text = malloc(REMOTE_TEXT_MAX + 1);
-    if (remote->text == NULL)
-        return false;
+    }
+    while (capacity < remote->text_bytes + size)
+        capacity *= 2;
+    if (capacity > remote->text_capacity) {
+        char *grown = realloc(remote->text, capacity + 1);
+
+        if (grown == NULL)
+            return false;
+        remote->text = grown;
+        remote->text_capacity = capacity;
+    }
     memcpy(remote->text + remote->text_bytes, data, size);
     remote->text_bytes += size;
     return true;
@@ -92,6 +105,18 @@ header_see(char *data, size_t size, size_t count, void *context)
         remote->answer.cursor[end - at] = '\0';
     }
     return bytes;
+}
+
+/* libcurl ends the request where this is not 0. */
+static int
+progress_see(void *context, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
+{
+    const struct remote *remote = context;
+    const struct remote_request *request = remote->request;
+
+    (void)down_all, (void)down, (void)up_all, (void)up;
+    return remote->answer.bytes == 0 && request->given_up != NULL &&
+           request->given_up(request->context);
 }
 
 /* ---- the request */
@@ -207,6 +232,7 @@ remote_do(struct remote *remote, const struct remote_request *request,
     remote->request = request;
     remote->answer = (struct remote_answer){.bytes = 0};
     remote->text_bytes = 0;
+    remote->text_overflowed = false;
     remote->curl_error[0] = '\0';
     vt_err err = url_make(remote, request);
 
@@ -218,6 +244,11 @@ remote_do(struct remote *remote, const struct remote_request *request,
         code = curl_easy_perform(remote->curl);
     if (remote->stdout_failed)
         return vt_err_detail(VT_IO, "standard output: %s", strerrordesc_np(errno));
+    if (remote->text_overflowed)
+        return vt_err_detail(VT_TOO_LARGE, "%s: its answer is larger than %llu bytes", remote->base,
+                             (unsigned long long)REMOTE_TEXT_MAX);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return VT_CANCELLED;
     if (code != CURLE_OK)
         return vt_err_detail(VT_IO, "%s: %s", remote->base,
                              remote->curl_error[0] != '\0' ? remote->curl_error
@@ -226,7 +257,7 @@ remote_do(struct remote *remote, const struct remote_request *request,
 
     if (status >= 300 || status < 200)
         return problem_read(remote, status);
-    if (remote->text != NULL) {
+    if (remote->text_bytes > 0) {
         remote->text[remote->text_bytes] = '\0';
         remote->answer.text = remote->text;
     }
@@ -254,6 +285,12 @@ remote_set(struct remote *remote)
         code = curl_easy_setopt(curl, CURLOPT_HTTPHEADER, remote->headers);
     if (code == CURLE_OK)
         code = curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, progress_see);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(curl, CURLOPT_XFERINFODATA, remote);
     if (code == CURLE_OK)
         code = curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
     if (code == CURLE_OK)

@@ -3,7 +3,8 @@
  * output as it comes, or into memory; a problem (RFC 9457) becomes this thread's error detail.
  *
  * Life:   remote_open, remote_do any number of times (one connection), remote_close.
- * Errors: the error that the daemon names, with its detail; VT_IO where no answer came.
+ * Errors: the error that the daemon names, with its detail; VT_IO where no answer came, or where
+ *         standard output takes no more.
  * Thread: the main thread.
  */
 #pragma once
@@ -16,7 +17,7 @@
 
 #define REMOTE_PARAMS_MAX   8
 #define REMOTE_CURSOR_BYTES 256
-#define REMOTE_TEXT_MAX     (UINT64_C(1) << 20) /* kept in memory */
+#define REMOTE_TEXT_MAX     (UINT64_C(64) << 20) /* kept in memory */
 
 struct remote;
 
@@ -31,12 +32,16 @@ struct remote_request {
     struct vt_bytes body; /* with post */
     struct remote_param params[REMOTE_PARAMS_MAX];
     bool keep; /* the answer stays in memory and is not printed */
+    /* Asked about once a second while nothing of the answer has come; true ends the request with
+     * VT_CANCELLED. NULL: it is waited for. */
+    bool (*given_up)(void *context);
+    void *context;
 };
 
 struct remote_answer {
     uint64_t bytes;
     char cursor[REMOTE_CURSOR_BYTES]; /* of the header; "" without one */
-    const char *text;                 /* with keep; terminated; until the next request */
+    const char *text; /* with keep; NULL: empty; terminated; until the next request */
 };
 
 /* `url` is the daemon's, as in http://127.0.0.1:8080; the token of token_load. */

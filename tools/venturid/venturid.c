@@ -1,5 +1,4 @@
 /* venturid.c - the daemon: reads the command line, wires the floors together, prints. */
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 
 #include "net/net.h"
 #include "tools/common/options.h"
+#include "tools/common/stopper.h"
 
 static const char usage_text[] =
     "venturid - takes usage events in, counts each once, aggregates and prices them\n"
@@ -41,46 +41,18 @@ static const char usage_text[] =
 #define DEDUP_IDS_DEFAULT (UINT64_C(64) << 20)
 #define CUT_BYTES_DEFAULT (UINT64_C(64) << 20)
 
-/* Waits for a signal on a thread of its own, so that no handler and no global is needed. */
-struct stopper {
-    pthread_t thread;
-    sigset_t signals;
-    _Atomic(struct server *) server; /* set by main, read by the thread; NULL: not open yet */
-};
+/* Set by main, read by the stopper's thread; NULL: not open yet. */
+typedef _Atomic(struct server *) server_slot;
 
-static void *
-stopper_main(void *context)
+static void
+stop_asked(void *context, int signal)
 {
-    struct stopper *stopper = context;
-    int number = 0;
-
-    if (sigwait(&stopper->signals, &number) != 0)
-        return NULL;
-    struct server *server = atomic_load_explicit(&stopper->server, memory_order_acquire);
+    struct server *server = atomic_load_explicit((server_slot *)context, memory_order_acquire);
 
     /* Recovery writes nothing that a crash could not interrupt as well. */
     if (server == NULL)
-        _exit(128 + number);
+        _exit(128 + signal);
     server_stop(server);
-    return NULL;
-}
-
-static bool
-stopper_start(struct stopper *stopper)
-{
-    sigemptyset(&stopper->signals);
-    sigaddset(&stopper->signals, SIGTERM);
-    sigaddset(&stopper->signals, SIGINT);
-    return signal(SIGPIPE, SIG_IGN) != SIG_ERR &&
-           pthread_sigmask(SIG_BLOCK, &stopper->signals, NULL) == 0 &&
-           pthread_create(&stopper->thread, NULL, stopper_main, stopper) == 0;
-}
-
-static void
-stopper_end(struct stopper *stopper)
-{
-    pthread_kill(stopper->thread, SIGINT); /* does nothing where it has ended */
-    pthread_join(stopper->thread, NULL);
 }
 
 /* A connection is a descriptor. */
@@ -137,17 +109,18 @@ memory_print(const struct server_options *options)
 static int
 serve(const struct server_options *options, const char *name)
 {
-    struct stopper stopper = {.server = NULL};
+    server_slot slot = NULL;
+    struct stopper stopper = {.asked = stop_asked, .context = &slot};
     struct server *server = NULL;
 
-    if (!stopper_start(&stopper))
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || !stopper_start(&stopper))
         return options_failed(name, "signals", VT_UNSUPPORTED);
     descriptors_raise();
     vt_err err = server_open(options, &server);
 
     if (err != VT_OK)
         return options_failed(name, NULL, err); /* its thread ends with the process */
-    atomic_store_explicit(&stopper.server, server, memory_order_release);
+    atomic_store_explicit(&slot, server, memory_order_release);
     ready_print(server, options);
     err = server_run(server);
     int status = err == VT_OK ? EXIT_DONE : options_failed(name, NULL, err);
