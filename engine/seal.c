@@ -5,46 +5,125 @@
 #include "seal_internal.h"
 #include "venturi/assert.h"
 
-static vt_err
-seal_all(struct seal *seal)
+vt_err
+seal_open(struct io *io, const struct store_segment *segment, struct seal *seal)
 {
-    struct chunk_key key = {.kind = SEAL_META};
-    vt_err err = seal_rows(seal);
+    vt_err err = segment_writer_open(io, segment->path, &segment->id, &seal->writer);
 
-    if (err == VT_OK)
-        err = seal_ids(seal);
-    if (err == VT_OK)
-        err = seal_cells(seal);
-    if (err == VT_OK)
-        err = seal_lists(seal);
-    if (err != VT_OK)
-        return err;
-    seal->meta.magic = le32_put(SEAL_MAGIC);
-    seal->meta.version = le32_put(SEAL_VERSION);
-    memcpy(seal->meta.catalog, seal->epoch->catalog->sha256, sizeof seal->meta.catalog);
-    return seal_put_bytes(seal, key,
-                          (struct vt_bytes){(const uint8_t *)&seal->meta, sizeof seal->meta});
+    VT_ASSERT(seal->catalog != NULL);
+    VT_ASSERT(seal->dict != NULL);
+    return err == VT_OK ? seal_rows_open(seal) : err;
 }
 
-static void
-seal_deinit(struct seal *seal)
+vt_err
+seal_finish(struct seal *seal, uint64_t *out_file_bytes)
+{
+    struct chunk_key key = {.kind = SEAL_META};
+
+    seal->meta.magic = le32_put(SEAL_MAGIC);
+    seal->meta.version = le32_put(SEAL_VERSION);
+    memcpy(seal->meta.catalog, seal->catalog->sha256, sizeof seal->meta.catalog);
+    vt_err err = seal_put_bytes(seal, key,
+                                (struct vt_bytes){(const uint8_t *)&seal->meta, sizeof seal->meta});
+
+    return err == VT_OK ? segment_writer_finish(seal->writer, out_file_bytes) : err;
+}
+
+void
+seal_close(struct seal *seal)
 {
     int_columns_deinit(&seal->rows);
     int_columns_deinit(&seal->groups);
     int_columns_deinit(&seal->blocks);
     byte_list_deinit(&seal->extra);
-    byte_list_deinit(&seal->contents);
-    content_close(seal->content);
+    byte_list_deinit(&seal->stubs);
     segment_writer_close(seal->writer);
     free(seal->extra_size);
-    free(seal->identities);
+}
+
+static vt_err
+cell_put(void *context, const struct cell_key *key, const struct cell_value *value)
+{
+    return seal_cells_put(context, key, value);
+}
+
+static vt_err
+epoch_cells(struct seal *seal, const struct epoch *epoch)
+{
+    struct seal_cells cells = {0};
+    vt_err err = seal_cells_open(seal, &cells);
+
+    if (err == VT_OK)
+        err = cells_each(epoch->cells, cell_put, &cells);
+    if (err == VT_OK)
+        err = seal_cells_finish(&cells);
+    seal_cells_close(&cells);
+    return err;
+}
+
+static vt_err
+epoch_exceptions(struct seal *seal, const struct epoch_mark *mark)
+{
+    struct seal_list list = {0};
+    vt_err err = seal_exceptions_open(seal, &list);
+
+    for (uint32_t i = 0; err == VT_OK && i < mark->exception_count; i++)
+        err = seal_exceptions_put(&list, epoch_exception_at(mark->epoch, i));
+    if (err == VT_OK)
+        err = seal_exceptions_finish(&list);
+    seal_list_close(&list);
+    return err;
+}
+
+static vt_err
+epoch_settles(struct seal *seal, const struct epoch_mark *mark)
+{
+    struct seal_list list = {0};
+    vt_err err = seal_settles_open(seal, &list);
+
+    for (uint32_t i = 0; err == VT_OK && i < mark->settle_count; i++)
+        err = seal_settles_put(&list, epoch_settle_at(mark->epoch, i));
+    if (err == VT_OK)
+        err = seal_settles_finish(&list);
+    seal_list_close(&list);
+    return err;
+}
+
+static vt_err
+epoch_feed(struct seal *seal, const struct epoch_mark *mark)
+{
+    struct seal_list list = {0};
+    vt_err err = seal_feed_open(seal, &list);
+
+    for (uint32_t i = 0; err == VT_OK && i < mark->feed_count; i++)
+        err = seal_feed_put(&list, epoch_feed_at(mark->epoch, i));
+    if (err == VT_OK)
+        err = seal_feed_finish(&list);
+    seal_list_close(&list);
+    return err;
+}
+
+static vt_err
+seal_all(struct seal *seal, const struct epoch_mark *mark)
+{
+    vt_err err = seal_epoch(seal, mark);
+
+    if (err == VT_OK)
+        err = epoch_cells(seal, mark->epoch);
+    if (err == VT_OK)
+        err = seal_strings(seal);
+    if (err == VT_OK)
+        err = epoch_exceptions(seal, mark);
+    if (err == VT_OK)
+        err = epoch_settles(seal, mark);
+    return err == VT_OK ? epoch_feed(seal, mark) : err;
 }
 
 vt_err
 seal_write(struct io *io, struct store *store, struct epoch *epoch,
            struct store_segment *out_segment)
 {
-    struct seal seal = {.epoch = epoch};
+    struct seal seal = {.catalog = epoch->catalog, .dict = epoch->dict};
     struct epoch_mark mark = {0};
     struct store_info info;
     struct store_segment segment = {0};
@@ -63,15 +142,13 @@ seal_write(struct io *io, struct store *store, struct epoch *epoch,
 
     if (err != VT_OK)
         return err;
-    seal.mark = &mark;
-    err = content_open(&seal.content);
+    seal.dict_count = mark.dict_count;
+    err = seal_open(io, &segment, &seal);
     if (err == VT_OK)
-        err = segment_writer_open(io, segment.path, &segment.id, &seal.writer);
+        err = seal_all(&seal, &mark);
     if (err == VT_OK)
-        err = seal_all(&seal);
-    if (err == VT_OK)
-        err = segment_writer_finish(seal.writer, &segment.file_bytes);
-    seal_deinit(&seal);
+        err = seal_finish(&seal, &segment.file_bytes);
+    seal_close(&seal);
     epoch_mark_put(&mark);
     if (err == VT_OK)
         *out_segment = segment;

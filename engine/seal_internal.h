@@ -38,50 +38,115 @@ byte_list_view(const struct byte_list *list)
     return (struct vt_bytes){list->data, list->size};
 }
 
-/* An identity on its way to the id run. */
-struct seal_identity {
-    struct vt_hash128 k;
-    uint32_t row;
-    struct row_id id; /* data is the epoch's */
-};
-
+/* What goes into a segment: an epoch's rows (seal.c) or those of other segments (seal_merge.c). */
 struct seal {
     struct segment_writer *writer;
-    const struct epoch *epoch;
-    const struct epoch_mark *mark;
-    struct content *content;
+    const struct catalog *catalog; /* that judged the rows */
+    struct dict *dict;             /* all strings of the segment, by their codes there */
+    uint32_t dict_count;
     struct seal_meta meta;
 
     uint32_t type;           /* being written */
     uint32_t row_next;       /* number of the next row in the segment */
-    struct int_columns rows; /* of the block at hand */
+    struct int_columns rows; /* of the block at hand; buffers are made on first use */
     struct byte_list extra;  /* its undeclared fields */
     int64_t *extra_size;     /* [SEAL_ROW_BLOCK] */
     bool extra_any;
     uint32_t block_next;
     struct int_columns groups; /* SEAL_GROUPS */
     struct int_columns blocks; /* SEAL_BLOCKS */
-    struct byte_list contents; /* SEAL_CONTENT */
-    struct seal_identity *identities;
-    uint64_t identity_count;
-    uint64_t identity_capacity;
+    struct byte_list stubs;    /* SEAL_CONTENT */
 };
+
+/* seal.c: begins and ends what every segment has. seal_close after either. */
+VT_MUST_CHECK vt_err seal_open(struct io *io, const struct store_segment *segment,
+                               struct seal *seal);
+VT_MUST_CHECK vt_err seal_finish(struct seal *seal, uint64_t *out_file_bytes);
+void seal_close(struct seal *seal);
 
 /* seal_columns.c */
 VT_MUST_CHECK vt_err seal_put(struct seal *seal, struct chunk_key key, const int64_t *values,
                               uint32_t count);
 VT_MUST_CHECK vt_err seal_put_columns(struct seal *seal, uint16_t kind, uint32_t block,
                                       const struct int_columns *columns);
+VT_MUST_CHECK vt_err seal_put_bytes(struct seal *seal, struct chunk_key key, struct vt_bytes bytes);
 /* Most dims of any meter's cells, and most groups: as many columns are written and read. */
 uint32_t seal_dims_max(const struct catalog *catalog);
 uint32_t seal_groups_max(const struct catalog *catalog);
-VT_MUST_CHECK vt_err seal_put_bytes(struct seal *seal, struct chunk_key key, struct vt_bytes bytes);
 
-/* seal_rows.c: SEAL_ROWS, _BLOCKS, _GROUPS, _CONTENT, _EXTRA; gathers the identities. */
-VT_MUST_CHECK vt_err seal_rows(struct seal *seal);
-/* seal_ids.c: SEAL_IDS. */
-VT_MUST_CHECK vt_err seal_ids(struct seal *seal);
-/* seal_cells.c: SEAL_CELLS, _CELL_IDS, _CELL_SETS. */
-VT_MUST_CHECK vt_err seal_cells(struct seal *seal);
-/* seal_lists.c: SEAL_STRINGS, _EXCEPTIONS, _SETTLES, _FEED. */
-VT_MUST_CHECK vt_err seal_lists(struct seal *seal);
+/* seal_rows.c: SEAL_ROWS, _BLOCKS, _GROUPS, _CONTENT, _EXTRA. Groups ascend by (type, tenant);
+ * seal->type says which. For each: seal_group, then its rows in the order of their positions, in
+ * runs that fit the block: values into seal_row_column, extras by seal_extra_add, then
+ * seal_rows_added; then its stubs. seal_rows_flush ends a type. */
+VT_MUST_CHECK vt_err seal_rows_open(struct seal *seal);
+VT_MUST_CHECK vt_err seal_group(struct seal *seal, uint32_t tenant);
+uint32_t seal_rows_room(const struct seal *seal); /* in the block at hand; at least 1 */
+/* Where the values of the next rows go in a column of SEAL_ROWS. NULL: no memory. */
+int64_t *seal_row_column(struct seal *seal, uint32_t column);
+/* Undeclared fields of the next `count` rows, from the first of the run on: their sizes, and their
+ * bytes one after the other. */
+VT_MUST_CHECK vt_err seal_extra_add(struct seal *seal, const int64_t *sizes, uint32_t count,
+                                    struct vt_bytes bytes);
+VT_MUST_CHECK vt_err seal_rows_added(struct seal *seal, uint32_t count);
+VT_MUST_CHECK vt_err seal_stub_add(struct seal *seal, const struct seal_stub *stub);
+VT_MUST_CHECK vt_err seal_rows_flush(struct seal *seal);
+VT_MUST_CHECK vt_err seal_rows_finish(struct seal *seal);
+
+/* seal_ids.c: SEAL_IDS. Identities come in the order of K (those of one K.hi in any order). */
+struct run_id {
+    uint64_t hi; /* of K */
+    uint16_t lo; /* low bits of K.lo: what the run keeps of it */
+    uint32_t row;
+    struct row_id id;
+};
+struct seal_ids {
+    struct seal *seal;
+    struct int_columns columns;
+    struct byte_list bytes;
+    uint32_t block;
+    uint64_t count;
+};
+VT_MUST_CHECK vt_err seal_ids_open(struct seal *seal, struct seal_ids *ids);
+VT_MUST_CHECK vt_err seal_ids_put(struct seal_ids *ids, const struct run_id *entry);
+VT_MUST_CHECK vt_err seal_ids_finish(struct seal_ids *ids);
+void seal_ids_close(struct seal_ids *ids);
+
+/* seal_epoch.c: the rows of an epoch and their identities. */
+VT_MUST_CHECK vt_err seal_epoch(struct seal *seal, const struct epoch_mark *mark);
+
+/* seal_cells.c: SEAL_CELLS, _CELL_IDS, _CELL_SETS. Cells come in their order; the codes in a key,
+ * and the strings of a value, are in seal->dict. */
+struct seal_cells {
+    struct seal *seal;
+    struct int_columns columns;
+    struct int_columns sets; /* one column */
+    struct byte_list ids;
+    uint32_t block;
+    uint64_t count;
+};
+VT_MUST_CHECK vt_err seal_cells_open(struct seal *seal, struct seal_cells *cells);
+VT_MUST_CHECK vt_err seal_cells_put(struct seal_cells *cells, const struct cell_key *key,
+                                    const struct cell_value *value);
+VT_MUST_CHECK vt_err seal_cells_finish(struct seal_cells *cells);
+void seal_cells_close(struct seal_cells *cells);
+
+/* seal_lists.c: SEAL_STRINGS, _EXCEPTIONS, _SETTLES, _FEED. Entries come in their order. */
+struct seal_list {
+    struct seal *seal;
+    struct int_columns columns;
+    struct byte_list bytes;
+    uint32_t block;
+    uint32_t count;
+};
+VT_MUST_CHECK vt_err seal_strings(struct seal *seal);
+VT_MUST_CHECK vt_err seal_exceptions_open(struct seal *seal, struct seal_list *list);
+VT_MUST_CHECK vt_err seal_exceptions_put(struct seal_list *list,
+                                         const struct exception_entry *entry);
+VT_MUST_CHECK vt_err seal_exceptions_finish(struct seal_list *list);
+VT_MUST_CHECK vt_err seal_settles_open(struct seal *seal, struct seal_list *list);
+VT_MUST_CHECK vt_err seal_settles_put(struct seal_list *list, const struct settle_entry *entry);
+VT_MUST_CHECK vt_err seal_settles_finish(struct seal_list *list);
+VT_MUST_CHECK vt_err seal_feed_open(struct seal *seal, struct seal_list *list);
+VT_MUST_CHECK vt_err seal_feed_put(struct seal_list *list, const struct feed_entry *entry);
+VT_MUST_CHECK vt_err seal_feed_finish(struct seal_list *list);
+void seal_list_close(struct seal_list *list);

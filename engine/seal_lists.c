@@ -1,9 +1,10 @@
-/* seal_lists.c - dictionary, exceptions, settles and feed of an epoch. See sealed_format.h. */
+/* seal_lists.c - dictionary, exceptions, settles and feed of a segment. See sealed_format.h. */
 #include <stdlib.h>
 
 #include "seal_internal.h"
 #include "venturi/assert.h"
 
+enum { SETTLE_POSITION, SETTLE_AT, SETTLE_KIND, SETTLE_COLUMNS };
 enum {
     EXCEPTION_POSITION,
     EXCEPTION_FIRST,
@@ -27,7 +28,7 @@ strings_put(struct seal *seal, uint32_t block, uint32_t first, uint32_t end)
     vt_err err = int_columns_init(&lengths, 1);
 
     for (uint32_t code = first; err == VT_OK && code < end; code++) {
-        struct vt_str text = dict_string(seal->epoch->dict, code);
+        struct vt_str text = dict_string(seal->dict, code);
 
         err = int_columns_add(&lengths);
         if (err == VT_OK)
@@ -51,10 +52,10 @@ strings_put(struct seal *seal, uint32_t block, uint32_t first, uint32_t end)
     return err;
 }
 
-static vt_err
+vt_err
 seal_strings(struct seal *seal)
 {
-    uint32_t count = seal->mark->dict_count;
+    uint32_t count = seal->dict_count;
     vt_err err = VT_OK;
 
     for (uint32_t first = 0; err == VT_OK && first < count; first += SEAL_STRINGS_BLOCK) {
@@ -67,79 +68,115 @@ seal_strings(struct seal *seal)
 }
 
 static vt_err
-exception_add(struct int_columns *columns, struct byte_list *bytes,
-              const struct exception_entry *entry)
+list_open(struct seal *seal, uint32_t column_count, struct seal_list *list)
 {
-    vt_err err = int_columns_add(columns);
+    list->seal = seal;
+    return int_columns_init(&list->columns, column_count);
+}
+
+void
+seal_list_close(struct seal_list *list)
+{
+    int_columns_deinit(&list->columns);
+    byte_list_deinit(&list->bytes);
+}
+
+/* The block at hand, columns only. */
+static vt_err
+list_flush(struct seal_list *list, uint16_t kind)
+{
+    if (list->columns.row_count == 0)
+        return VT_OK;
+    vt_err err = seal_put_columns(list->seal, kind, list->block, &list->columns);
+
+    list->columns.row_count = 0;
+    list->block++;
+    return err;
+}
+
+vt_err
+seal_exceptions_open(struct seal *seal, struct seal_list *list)
+{
+    return list_open(seal, EXCEPTION_COLUMNS, list);
+}
+
+static vt_err
+exceptions_flush(struct seal_list *list)
+{
+    struct chunk_key key = {
+        .kind = SEAL_EXCEPTIONS, .column = EXCEPTION_BYTES_COLUMN, .block = list->block};
+
+    if (list->columns.row_count == 0)
+        return VT_OK;
+    vt_err err = seal_put_bytes(list->seal, key, byte_list_view(&list->bytes));
+
+    list->bytes.size = 0;
+    return err == VT_OK ? list_flush(list, SEAL_EXCEPTIONS) : err;
+}
+
+vt_err
+seal_exceptions_put(struct seal_list *list, const struct exception_entry *entry)
+{
+    vt_err err = int_columns_add(&list->columns);
 
     if (err != VT_OK)
         return err;
-    uint32_t at = columns->row_count - 1;
+    uint32_t at = list->columns.row_count - 1;
+    int64_t **values = list->columns.values;
 
-    columns->values[EXCEPTION_POSITION][at] = (int64_t)entry->position;
-    columns->values[EXCEPTION_FIRST][at] = (int64_t)entry->first_position;
-    columns->values[EXCEPTION_ARRIVAL][at] = entry->arrival_us;
-    columns->values[EXCEPTION_REASON][at] = entry->reason;
-    columns->values[EXCEPTION_TENANT_BYTES][at] = entry->tenant.size;
-    columns->values[EXCEPTION_RAW_BYTES][at] = (int64_t)entry->raw.size;
-    columns->values[EXCEPTION_FIRST_BYTES][at] = (int64_t)entry->first.size;
-    err = byte_list_add(bytes, entry->tenant.data, entry->tenant.size);
+    values[EXCEPTION_POSITION][at] = (int64_t)entry->position;
+    values[EXCEPTION_FIRST][at] = (int64_t)entry->first_position;
+    values[EXCEPTION_ARRIVAL][at] = entry->arrival_us;
+    values[EXCEPTION_REASON][at] = entry->reason;
+    values[EXCEPTION_TENANT_BYTES][at] = entry->tenant.size;
+    values[EXCEPTION_RAW_BYTES][at] = (int64_t)entry->raw.size;
+    values[EXCEPTION_FIRST_BYTES][at] = (int64_t)entry->first.size;
+    list->count++;
+    err = byte_list_add(&list->bytes, entry->tenant.data, entry->tenant.size);
     if (err == VT_OK)
-        err = byte_list_add(bytes, entry->raw.data, entry->raw.size);
+        err = byte_list_add(&list->bytes, entry->raw.data, entry->raw.size);
     if (err == VT_OK)
-        err = byte_list_add(bytes, entry->first.data, entry->first.size);
+        err = byte_list_add(&list->bytes, entry->first.data, entry->first.size);
+    if (err == VT_OK &&
+        (list->columns.row_count == SEAL_LIST_BLOCK || list->bytes.size >= SEAL_LIST_BYTES))
+        err = exceptions_flush(list);
     return err;
 }
 
-static vt_err
-seal_exceptions(struct seal *seal)
+vt_err
+seal_exceptions_finish(struct seal_list *list)
 {
-    struct int_columns columns = {0};
-    struct byte_list bytes = {0};
-    uint32_t count = seal->mark->exception_count;
-    vt_err err = int_columns_init(&columns, EXCEPTION_COLUMNS);
-
-    for (uint32_t i = 0; err == VT_OK && i < count; i++)
-        err = exception_add(&columns, &bytes, epoch_exception_at(seal->epoch, i));
-    if (err == VT_OK)
-        err = seal_put_columns(seal, SEAL_EXCEPTIONS, 0, &columns);
-    /* Many pieces where one chunk cannot hold them: block b of column 7. */
-    struct chunk_key key = {.kind = SEAL_EXCEPTIONS, .column = EXCEPTION_BYTES_COLUMN};
-
-    for (uint64_t at = 0; err == VT_OK && at < bytes.size; at += LIST_BYTES_MAX, key.block++) {
-        uint64_t left = bytes.size - at;
-
-        err = seal_put_bytes(
-            seal, key,
-            (struct vt_bytes){bytes.data + at, left < LIST_BYTES_MAX ? left : LIST_BYTES_MAX});
-    }
-    int_columns_deinit(&columns);
-    byte_list_deinit(&bytes);
-    seal->meta.exceptions = le32_put(count);
-    return err;
+    list->seal->meta.exceptions = le32_put(list->count);
+    return exceptions_flush(list);
 }
 
-static vt_err
-seal_settles(struct seal *seal)
+vt_err
+seal_settles_open(struct seal *seal, struct seal_list *list)
 {
-    struct int_columns columns = {0};
-    vt_err err = int_columns_init(&columns, 3);
+    return list_open(seal, SETTLE_COLUMNS, list);
+}
 
-    for (uint32_t i = 0; err == VT_OK && i < seal->mark->settle_count; i++) {
-        const struct settle_entry *entry = epoch_settle_at(seal->epoch, i);
+vt_err
+seal_settles_put(struct seal_list *list, const struct settle_entry *entry)
+{
+    vt_err err = int_columns_add(&list->columns);
 
-        err = int_columns_add(&columns);
-        if (err != VT_OK)
-            break;
-        columns.values[0][i] = (int64_t)entry->position;
-        columns.values[1][i] = (int64_t)entry->at_position;
-        columns.values[2][i] = entry->kind;
-    }
-    if (err == VT_OK)
-        err = seal_put_columns(seal, SEAL_SETTLES, 0, &columns);
-    int_columns_deinit(&columns);
-    seal->meta.settles = le32_put(seal->mark->settle_count);
-    return err;
+    if (err != VT_OK)
+        return err;
+    uint32_t at = list->columns.row_count - 1;
+
+    list->columns.values[SETTLE_POSITION][at] = (int64_t)entry->position;
+    list->columns.values[SETTLE_AT][at] = (int64_t)entry->at_position;
+    list->columns.values[SETTLE_KIND][at] = entry->kind;
+    list->count++;
+    return list->columns.row_count == SEAL_LIST_BLOCK ? list_flush(list, SEAL_SETTLES) : VT_OK;
+}
+
+vt_err
+seal_settles_finish(struct seal_list *list)
+{
+    list->seal->meta.settles = le32_put(list->count);
+    return list_flush(list, SEAL_SETTLES);
 }
 
 static void
@@ -164,41 +201,28 @@ feed_set(struct int_columns *columns, uint32_t at, const struct feed_entry *entr
         values[SEAL_FEED_GROUP + g][at] = entry->group[g];
 }
 
-static vt_err
-seal_feed(struct seal *seal)
+vt_err
+seal_feed_open(struct seal *seal, struct seal_list *list)
 {
-    struct int_columns columns = {0};
-    const struct catalog *catalog = seal->epoch->catalog;
-    uint32_t count = seal->mark->feed_count;
-    vt_err err = int_columns_init(&columns, SEAL_FEED_GROUP + seal_groups_max(catalog));
-
-    for (uint32_t i = 0; err == VT_OK && i < count; i++) {
-        const struct feed_entry *entry = epoch_feed_at(seal->epoch, i);
-
-        err = int_columns_add(&columns);
-        if (err != VT_OK)
-            break;
-        feed_set(&columns, columns.row_count - 1, entry, catalog->meters[entry->meter].group_count);
-        if (columns.row_count < SEAL_FEED_BLOCK && i + 1 < count)
-            continue;
-        err = seal_put_columns(seal, SEAL_FEED, i / SEAL_FEED_BLOCK, &columns);
-        columns.row_count = 0;
-    }
-    int_columns_deinit(&columns);
-    seal->meta.feed = le32_put(count);
-    return err;
+    return list_open(seal, SEAL_FEED_GROUP + seal_groups_max(seal->catalog), list);
 }
 
 vt_err
-seal_lists(struct seal *seal)
+seal_feed_put(struct seal_list *list, const struct feed_entry *entry)
 {
-    vt_err err = seal_strings(seal);
+    const struct catalog_meter *meter = &list->seal->catalog->meters[entry->meter];
+    vt_err err = int_columns_add(&list->columns);
 
-    if (err == VT_OK)
-        err = seal_exceptions(seal);
-    if (err == VT_OK)
-        err = seal_settles(seal);
-    if (err == VT_OK)
-        err = seal_feed(seal);
-    return err;
+    if (err != VT_OK)
+        return err;
+    feed_set(&list->columns, list->columns.row_count - 1, entry, meter->group_count);
+    list->count++;
+    return list->columns.row_count == SEAL_FEED_BLOCK ? list_flush(list, SEAL_FEED) : VT_OK;
+}
+
+vt_err
+seal_feed_finish(struct seal_list *list)
+{
+    list->seal->meta.feed = le32_put(list->count);
+    return list_flush(list, SEAL_FEED);
 }

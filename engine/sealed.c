@@ -284,7 +284,7 @@ sealed_columns(const struct sealed *sealed, struct arena *arena, const struct se
     vt_err err = VT_OK;
 
     for (uint32_t c = 0; err == VT_OK && c < table->columns; c++) {
-        struct chunk_key key = {.kind = table->kind, .column = c};
+        struct chunk_key key = {.kind = table->kind, .column = c, .block = table->block};
 
         err = sealed_integers(sealed, arena, key, table->rows, &out_columns[c]);
     }
@@ -310,7 +310,10 @@ directory_check(const struct sealed *sealed, const struct sealed_directory *dire
     for (uint32_t g = 0; g < directory->group_count; g++) {
         if (directory->group_first[g] != next || directory->group_rows[g] <= 0 ||
             directory->group_tenant[g] < 0 ||
-            directory->group_tenant[g] >= sealed->catalog->tenant_count)
+            directory->group_tenant[g] >= sealed->catalog->tenant_count ||
+            directory->group_type[g] < 0 ||
+            directory->group_type[g] >= sealed->catalog->type_count ||
+            directory->group_stubs[g] <= 0 || directory->group_stubs[g] > directory->group_rows[g])
             return sealed_damaged(sealed, "its groups are not in order");
         next += directory->group_rows[g];
     }
@@ -347,10 +350,10 @@ id_blocks_load(const struct sealed *sealed, struct sealed_directory *directory)
 static vt_err
 directory_load(const struct sealed *sealed, struct sealed_directory *directory)
 {
-    const int64_t *groups[4] = {NULL};
+    const int64_t *groups[SEAL_GROUP_COLUMNS] = {NULL};
     const int64_t *blocks[3] = {NULL};
-    const struct sealed_table group_table = {SEAL_GROUPS, VT_COUNT(groups), sealed->groups};
-    const struct sealed_table block_table = {SEAL_BLOCKS, VT_COUNT(blocks), sealed->blocks};
+    const struct sealed_table group_table = {SEAL_GROUPS, VT_COUNT(groups), sealed->groups, 0};
+    const struct sealed_table block_table = {SEAL_BLOCKS, VT_COUNT(blocks), sealed->blocks, 0};
 
     arena_init(&directory->arena, DIRECTORY_ARENA_BYTES);
     directory->group_count = sealed->groups;
@@ -359,10 +362,11 @@ directory_load(const struct sealed *sealed, struct sealed_directory *directory)
 
     if (err == VT_OK)
         err = sealed_columns(sealed, &directory->arena, &block_table, blocks);
-    directory->group_type = groups[0];
-    directory->group_tenant = groups[1];
-    directory->group_first = groups[2];
-    directory->group_rows = groups[3];
+    directory->group_type = groups[SEAL_GROUP_TYPE];
+    directory->group_tenant = groups[SEAL_GROUP_TENANT];
+    directory->group_first = groups[SEAL_GROUP_FIRST];
+    directory->group_rows = groups[SEAL_GROUP_ROWS];
+    directory->group_stubs = groups[SEAL_GROUP_STUBS];
     directory->block_type = blocks[0];
     directory->block_first = blocks[1];
     directory->block_rows = blocks[2];

@@ -3,7 +3,7 @@
  * chunks of a segment; sealed_* reads them back: blocks of rows, rows by identity, cells,
  * exceptions, feed.
  *
- * Rows stand by (tenant, type, position) in blocks of up to 64 Ki rows; strings as codes of one
+ * Rows stand by (type, tenant, position) in blocks of up to 16 Ki rows; strings as codes of one
  * dictionary of the segment; the ids of rows with an identity only in the id run, in the order of
  * K, with their row numbers. The segment holds the packed catalog under which its rows were judged
  * (or the position of the one that does, where it is the same as an earlier segment's: the engine
@@ -127,10 +127,31 @@ VT_MUST_CHECK vt_err sealed_find_feed(const struct sealed *sealed, const struct 
                                       vt_err (*each)(void *context, const struct feed_row *row),
                                       void *context);
 
-/* SHA-256 over the canonical form of each (tenant, type)'s rows in position order, as stored in the
- * footer. */
+/* What was proven of the rows of each (type, tenant), in the order of a scan: stubs of rows that
+ * follow each other, each the SHA-256 over their canonical form (content.h). Their rows add up to
+ * those of the group. */
+struct sealed_stub {
+    uint64_t rows;
+    uint8_t sha256[32];
+};
+struct sealed_content {
+    struct vt_str tenant;
+    struct vt_str type;
+    uint64_t rows;
+    uint64_t stub_count;
+    const struct sealed_stub *stubs;
+};
 VT_MUST_CHECK vt_err sealed_each_content(const struct sealed *sealed,
-                                         vt_err (*each)(void *context, struct vt_str tenant,
-                                                        struct vt_str type, uint64_t rows,
-                                                        const uint8_t sha256[32]),
+                                         vt_err (*each)(void *context,
+                                                        const struct sealed_content *content),
                                          void *context);
+
+/* Computes the stubs anew from the rows, in one pass. *out_difference is the first group that has
+ * another one, with memory of the catalog, or is empty. */
+struct sealed_difference {
+    bool any;
+    struct vt_str tenant;
+    struct vt_str type;
+};
+VT_MUST_CHECK vt_err sealed_verify_content(const struct sealed *sealed, uint64_t *out_stubs,
+                                           struct sealed_difference *out_difference);

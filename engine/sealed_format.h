@@ -10,8 +10,11 @@
  * SEAL_STRINGS     0 lengths, 1.. bytes    b      dictionary, SEAL_STRINGS_BLOCK strings a block,
  *                                                 bytes in pieces; string 0 is ""
  * SEAL_GROUPS      0 type, 1 tenant,       0      one entry a (type, tenant), ascending; indexes in
- *                  2 first row, 3 rows            the catalog that judged
- * SEAL_CONTENT     0                       0      bytes: a SHA-256 a group (content.h), in order
+ *                  2 first row, 3 rows,           the catalog that judged
+ *                  4 stubs
+ * SEAL_CONTENT     0                       0      bytes: struct seal_stub, those of a group in the
+ *                                                 order of its rows, group by group. An epoch makes
+ *                                                 one a group; a merge keeps those of its inputs
  * SEAL_ROWS        enum seal_row_column    b      rows by (type, tenant, position), SEAL_ROW_BLOCK
  *                                                 a block; a block has rows of one type
  * SEAL_BLOCKS      0 type, 1 first row,    0      one entry a block of rows
@@ -25,14 +28,14 @@
  * SEAL_CELLS       enum seal_cell_column   b      cells in their order, SEAL_CELL_BLOCK a block
  * SEAL_CELL_IDS    0                       b      bytes: ids of `last` cells, one after the other
  * SEAL_CELL_SETS   0                       b      dictionary codes of `unique` cells, likewise
- * SEAL_EXCEPTIONS  0 position              0      column 7, in as many blocks as it needs: tenant,
- *                  1 first position               raw and first of each, one after the other
- *                  2 arrival, 3 reason
- *                  4 tenant bytes
+ * SEAL_EXCEPTIONS  0 position              b      up to SEAL_LIST_BLOCK a block, fewer where their
+ *                  1 first position               bytes are many: the columns tell how many. Bytes:
+ *                  2 arrival, 3 reason            tenant, raw and first of each, one after the
+ *                  4 tenant bytes                 other
  *                  5 raw bytes
  *                  6 first bytes
  *                  7 bytes
- * SEAL_SETTLES     0 position, 1 at,       0
+ * SEAL_SETTLES     0 position, 1 at,       b      SEAL_LIST_BLOCK a block
  *                  2 kind
  * SEAL_FEED        enum seal_feed_column   b      feed entries in their order, SEAL_FEED_BLOCK a
  *                                                 block
@@ -50,7 +53,9 @@
 #define SEAL_ROW_BLOCK     UINT32_C(16384) /* one row is fetched by decoding its block */
 #define SEAL_ID_BLOCK      UINT32_C(4096)
 #define SEAL_FEED_BLOCK    UINT32_C(1024) /* the last revision of a window is found by zone maps */
-#define SEAL_CELL_BLOCK    UINT32_C(2048) /* the cells of one window are found by zone maps */
+#define SEAL_LIST_BLOCK    UINT32_C(4096) /* exceptions; settles */
+#define SEAL_LIST_BYTES    (UINT32_C(1) << 20) /* a block of exceptions ends once it has so many */
+#define SEAL_CELL_BLOCK    UINT32_C(2048)      /* the cells of one window are found by zone maps */
 
 enum seal_kind {
     SEAL_META = 1,
@@ -67,6 +72,15 @@ enum seal_kind {
     SEAL_EXCEPTIONS = 12,
     SEAL_SETTLES = 13,
     SEAL_FEED = 14,
+};
+
+enum seal_group_column {
+    SEAL_GROUP_TYPE = 0,
+    SEAL_GROUP_TENANT = 1,
+    SEAL_GROUP_FIRST = 2,
+    SEAL_GROUP_ROWS = 3,
+    SEAL_GROUP_STUBS = 4,
+    SEAL_GROUP_COLUMNS = 5,
 };
 
 enum seal_row_column {
@@ -126,3 +140,11 @@ struct seal_meta {
     uint8_t catalog[32]; /* SHA-256 of the text of the catalog that judged */
 };
 _Static_assert(sizeof(struct seal_meta) == 88, "no padding");
+
+/* What is proven of rows that follow each other in a group. It outlives them: merging carries it,
+ * and where rows are dropped one day it says what they were. */
+struct seal_stub {
+    le64 rows;
+    uint8_t sha256[32]; /* over their canonical form, content.h */
+};
+_Static_assert(sizeof(struct seal_stub) == 40, "no padding");

@@ -21,6 +21,7 @@ struct sealed_directory {
     const int64_t *group_tenant;
     const int64_t *group_first;
     const int64_t *group_rows;
+    const int64_t *group_stubs;
     uint32_t block_count;
     const int64_t *block_type;
     const int64_t *block_first;
@@ -62,11 +63,13 @@ VT_MUST_CHECK vt_err sealed_flags(const struct sealed *sealed, struct arena *are
 /* Bytes of a chunk that may be absent: then empty. */
 VT_MUST_CHECK vt_err sealed_bytes(const struct sealed *sealed, struct arena *arena,
                                   struct chunk_key key, struct vt_bytes *out_bytes);
-/* The columns 0 to `columns` of one kind, all of `rows` values, into as many pointers. */
+/* The columns 0 to `columns` of one block of a kind, all of `rows` values, into as many
+ * pointers. */
 struct sealed_table {
     uint16_t kind;
     uint32_t columns;
     uint32_t rows;
+    uint32_t block;
 };
 VT_MUST_CHECK vt_err sealed_columns(const struct sealed *sealed, struct arena *arena,
                                     const struct sealed_table *table, const int64_t **out_columns);

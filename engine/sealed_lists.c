@@ -10,51 +10,42 @@
 #define SETTLE_COLUMNS    3
 #define FEED_COLUMNS      (SEAL_FEED_GROUP + CELL_DIMS_MAX)
 
-/* All pieces of the exceptions' bytes, joined. */
+/* A block of a list has as many entries as its first column. */
 static vt_err
-exception_bytes(const struct sealed *sealed, struct arena *arena, struct vt_bytes *out_bytes)
+list_block_count(const struct sealed *sealed, uint16_t kind, uint32_t block, uint32_t left,
+                 uint32_t *out_count)
 {
-    struct chunk_key key = {.kind = SEAL_EXCEPTIONS, .column = EXCEPTION_COLUMNS};
+    struct chunk_key key = {.kind = kind, .block = block};
     struct chunk_info info;
-    uint64_t total = 0;
 
-    for (; segment_find(sealed->segment, key, &info) == VT_OK; key.block++)
-        total += info.count;
-    uint8_t *bytes = arena_alloc(arena, total);
-    uint64_t at = 0;
-    vt_err err = bytes == NULL ? VT_NOMEM : VT_OK;
-
-    for (key.block = 0; err == VT_OK && at < total; key.block++) {
-        err = segment_find(sealed->segment, key, &info);
-        if (err == VT_OK)
-            err = segment_read_bytes(sealed->segment, &info, bytes + at);
-        at += info.count;
-    }
-    *out_bytes = (struct vt_bytes){bytes, total};
-    return err;
+    if (segment_find(sealed->segment, key, &info) != VT_OK || info.count > left)
+        return sealed_damaged(sealed, "its exceptions or settles are cut short");
+    *out_count = info.count;
+    return VT_OK;
 }
 
-vt_err
-sealed_each_exception(const struct sealed *sealed,
-                      vt_err (*each)(void *context, const struct exception_entry *entry),
-                      void *context)
-{
-    const int64_t *columns[EXCEPTION_COLUMNS];
-    struct arena arena;
-    struct vt_bytes bytes = {NULL, 0};
+/* What hands the exceptions of a block over. */
+struct exception_walk {
+    const struct sealed *sealed;
+    struct arena *arena;
+    vt_err (*each)(void *context, const struct exception_entry *entry);
+    void *context;
+};
 
-    if (sealed->exceptions == 0)
-        return VT_OK;
-    arena_init(&arena, LISTS_ARENA_BYTES);
-    vt_err err = sealed_columns(
-        sealed, &arena,
-        &(struct sealed_table){SEAL_EXCEPTIONS, EXCEPTION_COLUMNS, sealed->exceptions}, columns);
+static vt_err
+exception_block(const struct exception_walk *walk, uint32_t block, uint32_t count)
+{
+    const struct sealed_table table = {SEAL_EXCEPTIONS, EXCEPTION_COLUMNS, count, block};
+    struct chunk_key key = {.kind = SEAL_EXCEPTIONS, .column = EXCEPTION_COLUMNS, .block = block};
+    const int64_t *columns[EXCEPTION_COLUMNS];
+    struct vt_bytes bytes = {NULL, 0};
+    vt_err err = sealed_columns(walk->sealed, walk->arena, &table, columns);
 
     if (err == VT_OK)
-        err = exception_bytes(sealed, &arena, &bytes);
+        err = sealed_bytes(walk->sealed, walk->arena, key, &bytes);
     struct vt_reader reader = vt_reader_of(bytes);
 
-    for (uint32_t i = 0; err == VT_OK && i < sealed->exceptions; i++) {
+    for (uint32_t i = 0; err == VT_OK && i < count; i++) {
         struct vt_bytes tenant = vt_read_bytes(&reader, (uint64_t)columns[4][i]);
         struct exception_entry entry = {
             .position = (uint64_t)columns[0][i],
@@ -66,8 +57,29 @@ sealed_each_exception(const struct sealed *sealed,
 
         entry.raw = vt_read_bytes(&reader, (uint64_t)columns[5][i]);
         entry.first = vt_read_bytes(&reader, (uint64_t)columns[6][i]);
-        err = reader.bad ? sealed_damaged(sealed, "its exceptions are cut short")
-                         : each(context, &entry);
+        err = reader.bad ? sealed_damaged(walk->sealed, "its exceptions are cut short")
+                         : walk->each(walk->context, &entry);
+    }
+    return err;
+}
+
+vt_err
+sealed_each_exception(const struct sealed *sealed,
+                      vt_err (*each)(void *context, const struct exception_entry *entry),
+                      void *context)
+{
+    struct arena arena;
+    struct exception_walk walk = {sealed, &arena, each, context};
+    uint32_t count = 0;
+    vt_err err = VT_OK;
+
+    arena_init(&arena, LISTS_ARENA_BYTES);
+    for (uint32_t done = 0, block = 0; err == VT_OK && done < sealed->exceptions; block++) {
+        arena_reset(&arena);
+        err = list_block_count(sealed, SEAL_EXCEPTIONS, block, sealed->exceptions - done, &count);
+        if (err == VT_OK)
+            err = exception_block(&walk, block, count);
+        done += count;
     }
     arena_deinit(&arena);
     return err;
@@ -77,22 +89,27 @@ vt_err
 sealed_each_settle(const struct sealed *sealed,
                    vt_err (*each)(void *context, const struct settle_entry *entry), void *context)
 {
+    struct sealed_table table = {.kind = SEAL_SETTLES, .columns = SETTLE_COLUMNS};
     const int64_t *columns[SETTLE_COLUMNS];
     struct arena arena;
+    uint32_t count = 0;
+    vt_err err = VT_OK;
 
-    if (sealed->settles == 0)
-        return VT_OK;
     arena_init(&arena, LISTS_ARENA_BYTES);
-    vt_err err = sealed_columns(
-        sealed, &arena, &(struct sealed_table){SEAL_SETTLES, SETTLE_COLUMNS, sealed->settles},
-        columns);
+    for (uint32_t done = 0; err == VT_OK && done < sealed->settles; table.block++) {
+        arena_reset(&arena);
+        err = list_block_count(sealed, SEAL_SETTLES, table.block, sealed->settles - done, &count);
+        table.rows = count;
+        if (err == VT_OK)
+            err = sealed_columns(sealed, &arena, &table, columns);
+        for (uint32_t i = 0; err == VT_OK && i < count; i++) {
+            struct settle_entry entry = {.position = (uint64_t)columns[0][i],
+                                         .at_position = (uint64_t)columns[1][i],
+                                         .kind = (uint8_t)columns[2][i]};
 
-    for (uint32_t i = 0; err == VT_OK && i < sealed->settles; i++) {
-        struct settle_entry entry = {.position = (uint64_t)columns[0][i],
-                                     .at_position = (uint64_t)columns[1][i],
-                                     .kind = (uint8_t)columns[2][i]};
-
-        err = each(context, &entry);
+            err = each(context, &entry);
+        }
+        done += count;
     }
     arena_deinit(&arena);
     return err;

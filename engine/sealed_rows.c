@@ -313,38 +313,12 @@ sealed_scan(const struct sealed *sealed, const struct scan_options *options)
         return err;
     arena_init(&scan.arena, SCAN_ARENA_BYTES);
     arena_init(&id_arena, SCAN_ARENA_BYTES);
-    if (options->want_ids)
+    if (options->want_ids && sealed->identities > 0)
         err = sealed_ids_by_row(sealed, &id_arena, &ids);
     scan.ids = ids;
     if (err == VT_OK)
         err = scan_all(&scan, type);
     arena_deinit(&scan.arena);
     arena_deinit(&id_arena);
-    return err;
-}
-
-vt_err
-sealed_each_content(const struct sealed *sealed,
-                    vt_err (*each)(void *context, struct vt_str tenant, struct vt_str type,
-                                   uint64_t rows, const uint8_t sha256[32]),
-                    void *context)
-{
-    const struct sealed_directory *directory = NULL;
-    struct chunk_key key = {.kind = SEAL_CONTENT};
-    struct arena arena;
-    struct vt_bytes digests = {NULL, 0};
-    vt_err err = sealed_load(sealed, &directory);
-
-    if (err != VT_OK)
-        return err;
-    arena_init(&arena, SCAN_ARENA_BYTES);
-    err = sealed_bytes(sealed, &arena, key, &digests);
-    if (err == VT_OK && digests.size != (uint64_t)directory->group_count * 32)
-        err = sealed_damaged(sealed, "its content digests are cut short");
-    for (uint32_t g = 0; err == VT_OK && g < directory->group_count; g++)
-        err = each(context, sealed->catalog->tenants[directory->group_tenant[g]].key,
-                   sealed->catalog->types[directory->group_type[g]].name,
-                   (uint64_t)directory->group_rows[g], digests.data + (uint64_t)g * 32);
-    arena_deinit(&arena);
     return err;
 }
