@@ -205,6 +205,7 @@ view_deliver(struct core *core, struct work *work)
 
     if (view != NULL) {
         *view = (struct view){
+            .fork_count = core->store.fork_count,
             .position = work->meta.first_position + work->meta.event_count - 1,
             .commit = work->meta.number,
             .arrival_us = work->meta.arrival_us,
@@ -214,6 +215,7 @@ view_deliver(struct core *core, struct work *work)
             .part_count = core->partition_count,
             .parts = work->snapshots,
         };
+        memcpy(view->forks, core->store.forks, sizeof view->forks);
         work->snapshots = NULL; /* the view has them now */
     }
     core->callbacks.viewed(core->callbacks.context, work->waiter, view, err);

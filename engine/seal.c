@@ -16,7 +16,7 @@ seal_open(struct io *io, const struct store_segment *segment, struct seal *seal)
 }
 
 vt_err
-seal_finish(struct seal *seal, uint64_t *out_file_bytes)
+seal_finish(struct seal *seal, struct store_segment *segment)
 {
     struct chunk_key key = {.kind = SEAL_META};
 
@@ -26,7 +26,11 @@ seal_finish(struct seal *seal, uint64_t *out_file_bytes)
     vt_err err = seal_put_bytes(seal, key,
                                 (struct vt_bytes){(const uint8_t *)&seal->meta, sizeof seal->meta});
 
-    return err == VT_OK ? segment_writer_finish(seal->writer, out_file_bytes) : err;
+    if (err == VT_OK)
+        err = segment_writer_finish(seal->writer, &segment->file_bytes);
+    if (err == VT_OK)
+        segment->check = segment_writer_check(seal->writer);
+    return err;
 }
 
 void
@@ -147,7 +151,7 @@ seal_write(struct io *io, struct store *store, struct epoch *epoch,
     if (err == VT_OK)
         err = seal_all(&seal, &mark);
     if (err == VT_OK)
-        err = seal_finish(&seal, &segment.file_bytes);
+        err = seal_finish(&seal, &segment);
     seal_close(&seal);
     epoch_mark_put(&mark);
     if (err == VT_OK)

@@ -58,10 +58,11 @@ struct seal {
     struct byte_list stubs;    /* SEAL_CONTENT */
 };
 
-/* seal.c: begins and ends what every segment has. seal_close after either. */
+/* seal.c: begins and ends what every segment has; the end gives the file's size and checksum.
+ * seal_close after either. */
 VT_MUST_CHECK vt_err seal_open(struct io *io, const struct store_segment *segment,
                                struct seal *seal);
-VT_MUST_CHECK vt_err seal_finish(struct seal *seal, uint64_t *out_file_bytes);
+VT_MUST_CHECK vt_err seal_finish(struct seal *seal, struct store_segment *segment);
 void seal_close(struct seal *seal);
 
 /* seal_columns.c */

@@ -68,6 +68,8 @@ sealed_open(struct io *io, const struct store_segment *segment, const struct cat
     sealed->dict_id = atomic_fetch_add_explicit(&sealed_dict_ids, 1, memory_order_relaxed);
     vt_err err = segment_open(io, segment->path, &segment->id, &sealed->segment);
 
+    if (err == VT_OK && segment->check != 0 && segment->check != segment_check(sealed->segment))
+        err = sealed_damaged(sealed, "it is not the file that the manifest names");
     if (err == VT_OK)
         err = meta_read(sealed);
     if (err != VT_OK) {

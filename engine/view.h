@@ -19,6 +19,8 @@ struct view {
     uint64_t commit;
     int64_t arrival_us;
     uint64_t history;
+    uint32_t fork_count; /* restores that led to it: cursors of before hold */
+    struct store_fork forks[STORE_FORKS_MAX];
     struct vt_hash_key key;        /* which partition a tenant lives in */
     const struct catalog *catalog; /* in force at position; borrowed from the core */
     uint32_t part_count;

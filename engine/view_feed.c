@@ -53,6 +53,30 @@ hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* A cursor of a history that this one went on from holds up to where they part. */
+static vt_err
+history_check(const struct view *view, uint64_t history, uint64_t number)
+{
+    for (uint32_t i = 0; i < view->fork_count; i++) {
+        const struct store_fork *fork = &view->forks[i];
+
+        if (fork->history != history)
+            continue;
+        if (number <= fork->number)
+            return VT_OK;
+        return vt_err_detail(
+            VT_BAD_CURSOR,
+            "the cursor is beyond a fork: the store was restored as of commit %llu "
+            "(position %llu), and what history %016llx had after it is not here; "
+            "read again from a cursor before it, or from the beginning",
+            (unsigned long long)fork->number, (unsigned long long)fork->position,
+            (unsigned long long)history);
+    }
+    return vt_err_detail(VT_BAD_CURSOR,
+                         "the cursor is of history %016llx, which this store does not come from",
+                         (unsigned long long)history);
+}
+
 static vt_err
 cursor_read(const struct view *view, const uint8_t *secret, struct vt_str text,
             struct page_key *out_key)
@@ -75,10 +99,13 @@ cursor_read(const struct view *view, const uint8_t *secret, struct vt_str text,
     if (memcmp(signature, cursor + CURSOR_BODY, sizeof signature) != 0)
         return vt_err_detail(VT_BAD_CURSOR, "the cursor was not made by this store");
     memcpy(&history, cursor, 8);
-    if (history != view->history)
-        return vt_err_detail(VT_BAD_CURSOR,
-                             "the cursor is of another history: the store was restored");
     memcpy(&out_key->number, cursor + 8, 8);
+    if (history != view->history) {
+        vt_err err = history_check(view, history, out_key->number);
+
+        if (err != VT_OK)
+            return err;
+    }
     memcpy(&out_key->partition, cursor + 16, 4);
     memcpy(&out_key->index, cursor + 20, 4);
     return VT_OK;

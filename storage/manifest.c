@@ -320,6 +320,45 @@ manifest_start(struct manifest *manifest, uint64_t start, uint64_t number, uint6
     return err;
 }
 
+/* Memory of its own for all that a state points to. */
+static vt_err
+state_copy(const struct manifest_state *from, struct manifest_state *out_to)
+{
+    struct manifest_state to = *from;
+
+    to.segment_max = from->segment_count;
+    to.segments = malloc((size_t)from->segment_count * sizeof to.segments[0] + 1);
+    to.state = malloc(from->state_bytes + 1);
+    if (to.segments == NULL || to.state == NULL) {
+        manifest_state_deinit(&to);
+        return VT_NOMEM;
+    }
+    if (from->segment_count > 0)
+        memcpy(to.segments, from->segments, from->segment_count * sizeof to.segments[0]);
+    if (from->state_bytes > 0)
+        memcpy(to.state, from->state, from->state_bytes);
+    *out_to = to;
+    return VT_OK;
+}
+
+vt_err
+manifest_replace(struct manifest *manifest, const struct manifest_state *state)
+{
+    struct manifest_state before = manifest->state;
+    struct manifest_state after;
+    vt_err err = state_copy(state, &after);
+
+    if (err != VT_OK)
+        return err;
+    after.sequence = before.sequence;
+    manifest->state = after;
+    err = rewrite(manifest);
+    if (err != VT_OK)
+        manifest->state = before;
+    manifest_state_deinit(err == VT_OK ? &before : &after);
+    return err;
+}
+
 vt_err
 manifest_seal(struct manifest *manifest, const struct manifest_seal *seal)
 {

@@ -29,8 +29,9 @@
  *    96      segments, then state
  * SEAL payload: 0 40 seal; 40 4 segment_count; 44 4 reserved; 48 8 state_bytes; 56 segments, state
  * END payload: 0 8 known_number, made by a clean stop
- * SEGMENT, 40 bytes: cut, first_position, last_position, file_bytes: 8 each; partition 4; reserved
- * 4
+ * SEGMENT, 40 bytes: cut, first_position, last_position, file_bytes: 8 each; partition 4; check 4:
+ * the checksum of the file's trailer, which pins all of its bytes, so that a file of the same name
+ * and another history is no part of this store (0: not known)
  *
  * An edit goes to copy 0, is synced, then goes to copy 1 and is synced; only then has it happened.
  * So a crash leaves copy 0 at most one edit ahead and at most one of the two torn at its end.
@@ -57,6 +58,7 @@ struct manifest_segment {
     uint64_t last_position;
     uint64_t file_bytes;
     uint32_t partition;
+    uint32_t check;
 };
 
 struct manifest_cut {
@@ -107,6 +109,11 @@ struct manifest_seal {
     struct vt_bytes state;
 };
 VT_MUST_CHECK vt_err manifest_seal(struct manifest *manifest, const struct manifest_seal *seal);
+
+/* Writes both files anew with another state, of which copies are taken: a second copy follows its
+ * store so. The sequence is this manifest's own. */
+VT_MUST_CHECK vt_err manifest_replace(struct manifest *manifest,
+                                      const struct manifest_state *state);
 
 /* A clean stop after commit `number`. */
 VT_MUST_CHECK vt_err manifest_end(struct manifest *manifest, uint64_t number);

@@ -44,7 +44,7 @@ struct segment_bytes {
     le64 last_position;
     le64 file_bytes;
     le32 partition;
-    le32 reserved;
+    le32 check;
 };
 _Static_assert(sizeof(struct segment_bytes) == 40, "the table in manifest.h");
 
@@ -131,6 +131,7 @@ encode(enum manifest_kind kind, struct vt_bytes head, const struct manifest_seal
             .last_position = le64_put(tail->segments[i].last_position),
             .file_bytes = le64_put(tail->segments[i].file_bytes),
             .partition = le32_put(tail->segments[i].partition),
+            .check = le32_put(tail->segments[i].check),
         };
     if (tail->state.size > 0)
         memcpy(at, tail->state.data, tail->state.size);
@@ -285,6 +286,7 @@ get_tail(struct vt_bytes tail, uint32_t count, uint64_t state_bytes,
             .last_position = le64_get(from->last_position),
             .file_bytes = le64_get(from->file_bytes),
             .partition = le32_get(from->partition),
+            .check = le32_get(from->check),
         };
     *out_segments = segments;
     *out_state = (struct vt_bytes){(const uint8_t *)from, state_bytes};

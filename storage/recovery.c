@@ -218,7 +218,8 @@ link_chain(const struct chain_lanes *lanes, const struct findings *findings, str
     for (uint32_t i = 0; i < findings->count; i++) {
         const struct commit_info *info = &findings->infos[i];
 
-        chain->proven = larger(chain->proven, proven_by(info, lanes->lane_count));
+        if (!chain->base.copy)
+            chain->proven = larger(chain->proven, proven_by(info, lanes->lane_count));
         /* Sorted by number, so what fits comes in order and the higher start first. */
         if (!may_follow(chain, info))
             continue;
@@ -276,7 +277,8 @@ chain_scan(const struct chain_lanes *lanes, const struct chain_base *base, bool 
     struct findings findings = {NULL, 0, 0};
     struct chain chain = {
         .base = *base,
-        .proven = larger(base->known_number, base->follows_number),
+        .proven =
+            base->copy ? base->known_number : larger(base->known_number, base->follows_number),
         .last_number = base->number,
         .last_check = base->check,
         .last_start = base->start,

@@ -11,6 +11,9 @@
  *                LOG_START follows, what the manifest knows. Otherwise VT_DAMAGED, naming lane and
  *                offset, and nothing is cut.
  *
+ *   a copy       (storage/backup.h) holds what its manifest knows. What its commits and its start
+ *                say was durable was so in the store that they came from: no proof here.
+ *
  * Life:   chain_scan, any number of times; chain_deinit.
  * Errors: VT_DAMAGED with detail; VT_IO where a lane cannot be read: unread is not the same as
  *         missing.
@@ -32,6 +35,7 @@ struct chain_base {
     uint64_t follows_number;
     uint64_t follows_check;
     uint64_t known_number; /* was durable, for sure */
+    bool copy;             /* of a second copy: see below */
 };
 
 struct chain_lanes {

@@ -61,6 +61,8 @@ VT_MUST_CHECK vt_err segment_put_bytes(struct segment_writer *writer, struct chu
                                        struct vt_bytes bytes);
 /* Writes the directory, syncs file and directory, reads everything back and checks it. */
 VT_MUST_CHECK vt_err segment_writer_finish(struct segment_writer *writer, uint64_t *out_file_bytes);
+/* What segment_check says of the finished file. */
+uint32_t segment_writer_check(const struct segment_writer *writer);
 void
 segment_writer_close(struct segment_writer *writer); /* NULL is allowed; before finish: abandons */
 
@@ -68,6 +70,8 @@ segment_writer_close(struct segment_writer *writer); /* NULL is allowed; before 
 VT_MUST_CHECK vt_err segment_open(struct io *io, const char *path, const struct segment_id *id,
                                   struct segment **out_segment);
 void segment_close(struct segment *segment); /* NULL is allowed */
+/* The checksum of the trailer: over the directory, which has those of all chunks. */
+uint32_t segment_check(const struct segment *segment);
 const struct segment_id *segment_identity(const struct segment *segment);
 const char *segment_path(const struct segment *segment);
 

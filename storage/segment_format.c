@@ -210,6 +210,7 @@ segment_trailer_check(const struct segment_trailer *trailer, uint32_t seed, uint
                       struct segment_extent *out_extent)
 {
     struct segment_extent extent = {
+        .check = le32_get(trailer->crc32c),
         .chunk_count = le32_get(trailer->chunk_count),
         .directory_crc = le32_get(trailer->directory_crc),
         .directory_offset = le64_get(trailer->directory_offset),

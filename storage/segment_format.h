@@ -155,6 +155,7 @@ void segment_entry_info(const struct segment_entry *entry, struct chunk_info *ou
 
 /* Fills the trailer from its counts; `seed` is the file's. */
 struct segment_extent {
+    uint32_t check; /* the trailer's own checksum, once read */
     uint32_t chunk_count;
     uint32_t directory_crc;
     uint64_t directory_offset;

@@ -150,6 +150,12 @@ segment_identity(const struct segment *segment)
     return &segment->id;
 }
 
+uint32_t
+segment_check(const struct segment *segment)
+{
+    return segment->extent.check;
+}
+
 const char *
 segment_path(const struct segment *segment)
 {

@@ -18,6 +18,7 @@ struct segment_writer {
     struct io_file *file;
     struct segment_id id;
     uint32_t seed;
+    uint32_t check; /* of the trailer */
     bool finished;
     vt_err broken; /* the first failure; every later call gives it */
     uint8_t *pending;
@@ -268,6 +269,7 @@ directory_write(struct segment_writer *writer)
             return err;
     }
     segment_trailer_init(&trailer, writer->seed, &extent);
+    writer->check = le32_get(trailer.crc32c);
     err = pending_add(writer, &trailer, sizeof trailer);
     return err == VT_OK ? pending_flush(writer) : err;
 }
@@ -325,6 +327,13 @@ segment_writer_finish(struct segment_writer *writer, uint64_t *out_file_bytes)
     writer->finished = true;
     *out_file_bytes = writer->written;
     return VT_OK;
+}
+
+uint32_t
+segment_writer_check(const struct segment_writer *writer)
+{
+    VT_ASSERT(writer->finished);
+    return writer->check;
 }
 
 void

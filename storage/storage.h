@@ -41,9 +41,19 @@ struct store_options {
     uint32_t buffer_count;     /* buffers of the log; 0: 16. Not stored */
 };
 
+/* A history that this store's own went on from: all commits up to `number` are its, too. */
+#define STORE_FORKS_MAX 5 /* older ones are forgotten */
+struct store_fork {
+    uint64_t history;
+    uint64_t number;
+    uint64_t position; /* last one of `number`, at the time of the restore */
+};
+
 struct store_info {
-    uint64_t store;         /* random id */
-    uint64_t history;       /* another one after a restore */
+    uint64_t store;      /* random id */
+    uint64_t history;    /* another one after a restore */
+    uint32_t fork_count; /* restores that led here, oldest first */
+    struct store_fork forks[STORE_FORKS_MAX];
     struct vt_hash_key key; /* of tenants and ids */
     uint8_t secret[32];     /* signs cursors */
     uint32_t partition_count;
@@ -71,6 +81,7 @@ struct log *store_log(struct store *store);
 struct store_segment {
     struct segment_id id;
     uint64_t file_bytes;
+    uint32_t check; /* segment_check of the file; 0: not known */
     char path[256];
 };
 uint32_t store_segment_count(const struct store *store);

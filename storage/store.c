@@ -53,6 +53,7 @@ store_base(const struct store *store)
         .follows_number = state->follows_number,
         .follows_check = state->follows_check,
         .known_number = state->known_number,
+        .copy = (store->superblock.flags & SUPERBLOCK_COPY) != 0,
     };
 }
 
@@ -118,6 +119,11 @@ read_superblock(struct store *store, const struct store_options *options)
         err = store_create(store, options);
     if (err == VT_NOT_FOUND)
         return vt_err_detail(err, "there is no store in %s", store->dir);
+    if (err == VT_OK && !options->read_only && (store->superblock.flags & SUPERBLOCK_COPY) != 0)
+        return vt_err_detail(VT_INVALID,
+                             "%s is a second copy, which nothing but a backup writes; `venturi "
+                             "restore` makes a store of it",
+                             store->dir);
     if (err == VT_OK && store->superblock_bad != 0 && !options->read_only)
         err = store_heal_superblock(store);
     return err;
@@ -342,6 +348,7 @@ store_get_info(const struct store *store, struct store_info *out_info)
     *out_info = (struct store_info){
         .store = superblock->store,
         .history = superblock->history,
+        .fork_count = superblock->fork_count,
         .key = superblock->key,
         .partition_count = superblock->partition_count,
         .commit_bytes_max = superblock->commit_bytes_max,
@@ -351,6 +358,7 @@ store_get_info(const struct store *store, struct store_info *out_info)
         .sealed_position = state->sealed.position,
     };
     memcpy(out_info->secret, superblock->secret, sizeof out_info->secret);
+    memcpy(out_info->forks, superblock->forks, sizeof out_info->forks);
 }
 
 vt_err
@@ -413,6 +421,7 @@ store_segment_at(const struct store *store, uint32_t index, struct store_segment
                .last_position = segment->last_position,
                .partition = segment->partition},
         .file_bytes = segment->file_bytes,
+        .check = segment->check,
     };
     store_segment_path(store, segment->cut, segment->partition, out_segment->path);
 }
@@ -482,6 +491,7 @@ store_seal_commit(struct store *store, const struct store_seal *seal)
             .last_position = seal->segments[i].id.last_position,
             .file_bytes = seal->segments[i].file_bytes,
             .partition = seal->segments[i].id.partition,
+            .check = seal->segments[i].check,
         };
     edit.segments = segments;
     err = manifest_seal(store->manifest, &edit);

@@ -19,6 +19,12 @@
 #define LANE_BYTES_MAX     (UINT64_C(1) << 40)
 #define COMMIT_BYTES_MAX   (UINT32_C(1) << 30)
 
+struct fork_bytes {
+    le64 history;
+    le64 number;
+    le64 position;
+};
+
 struct superblock_bytes {
     le32 magic;
     le32 crc32c;
@@ -34,10 +40,15 @@ struct superblock_bytes {
     le32 lane_count;
     le64 lane_bytes;
     le32 commit_bytes_max;
-    uint8_t reserved1[156];
+    le32 flags;
+    le32 fork_count;
+    le32 reserved1;
+    struct fork_bytes forks[SUPERBLOCK_FORKS_MAX];
+    uint8_t reserved2[24];
 };
 _Static_assert(sizeof(struct superblock_bytes) == 256, "the table in superblock.h");
-_Static_assert(offsetof(struct superblock_bytes, reserved1) == 100, "the table in superblock.h");
+_Static_assert(offsetof(struct superblock_bytes, flags) == 100, "the table in superblock.h");
+_Static_assert(offsetof(struct superblock_bytes, forks) == 112, "the table in superblock.h");
 
 vt_err
 superblock_check(const struct superblock *superblock)
@@ -54,6 +65,9 @@ superblock_check(const struct superblock *superblock)
         superblock->lane_bytes / 4 < superblock->commit_bytes_max ||
         superblock->lane_bytes > LANE_BYTES_MAX)
         return vt_err_detail(VT_INVALID, "bytes of a lane: a multiple of 4096, at least 4 commits");
+    if ((superblock->flags & ~SUPERBLOCK_COPY) != 0 ||
+        superblock->fork_count > SUPERBLOCK_FORKS_MAX)
+        return vt_err_detail(VT_INVALID, "flags or forks of no version of this program");
     return VT_OK;
 }
 
@@ -78,7 +92,15 @@ encode(const struct superblock *from, uint32_t copy, struct superblock_bytes *to
         .lane_count = le32_put(from->lane_count),
         .lane_bytes = le64_put(from->lane_bytes),
         .commit_bytes_max = le32_put(from->commit_bytes_max),
+        .flags = le32_put(from->flags),
+        .fork_count = le32_put(from->fork_count),
     };
+    for (uint32_t i = 0; i < from->fork_count; i++)
+        to->forks[i] = (struct fork_bytes){
+            .history = le64_put(from->forks[i].history),
+            .number = le64_put(from->forks[i].number),
+            .position = le64_put(from->forks[i].position),
+        };
     memcpy(to->secret, from->secret, sizeof to->secret);
     to->crc32c = le32_put(crc_of(to));
 }
@@ -105,8 +127,8 @@ decode(const uint8_t *block, uint32_t copy, struct superblock *out)
         return VT_BAD_VERSION;
     if (le32_get(from->copy) != copy || le64_get(from->store) == 0)
         return VT_BAD_PLACE;
-    if (le16_get(from->reserved0) != 0 ||
-        !is_zero(from->reserved1, COPY_BYTES - offsetof(struct superblock_bytes, reserved1)))
+    if (le16_get(from->reserved0) != 0 || le32_get(from->reserved1) != 0 ||
+        !is_zero(from->reserved2, COPY_BYTES - offsetof(struct superblock_bytes, reserved2)))
         return VT_BAD_RESERVED;
     struct superblock to = {
         .store = le64_get(from->store),
@@ -116,8 +138,16 @@ decode(const uint8_t *block, uint32_t copy, struct superblock *out)
         .lane_count = le32_get(from->lane_count),
         .lane_bytes = le64_get(from->lane_bytes),
         .commit_bytes_max = le32_get(from->commit_bytes_max),
+        .flags = le32_get(from->flags),
+        .fork_count = le32_get(from->fork_count),
     };
     memcpy(to.secret, from->secret, sizeof to.secret);
+    for (uint32_t i = 0; i < SUPERBLOCK_FORKS_MAX; i++)
+        to.forks[i] = (struct store_fork){
+            .history = le64_get(from->forks[i].history),
+            .number = le64_get(from->forks[i].number),
+            .position = le64_get(from->forks[i].position),
+        };
     vt_err err = superblock_check(&to);
 
     if (err == VT_OK)

@@ -17,7 +17,11 @@
  *    84    4 lane_count
  *    88    8 lane_bytes
  *    96    4 commit_bytes_max
- *   100  156 reserved
+ *   100    4 flags            SUPERBLOCK_COPY: a second copy, which no daemon opens
+ *   104    4 fork_count       0 to SUPERBLOCK_FORKS_MAX
+ *   108    4 reserved
+ *   112  120 forks            oldest first: history, number, position: 8 each; the rest zero
+ *   232   24 reserved
  *
  * The file appears under its name when all the rest of the store is durable, by rename of
  * store.new; before that there is no store.
@@ -26,8 +30,10 @@
  */
 #pragma once
 
-#include "storage/io.h"
-#include "venturi/hash.h"
+#include "storage/storage.h"
+
+#define SUPERBLOCK_COPY      UINT32_C(1)
+#define SUPERBLOCK_FORKS_MAX STORE_FORKS_MAX
 
 struct superblock {
     uint64_t store;
@@ -38,6 +44,9 @@ struct superblock {
     uint32_t lane_count;
     uint64_t lane_bytes;
     uint32_t commit_bytes_max;
+    uint32_t flags;
+    uint32_t fork_count;
+    struct store_fork forks[SUPERBLOCK_FORKS_MAX];
 };
 
 /* A new file at `path`, durable but for its name. */

@@ -269,3 +269,70 @@ Test(core, a_cursor_that_was_changed_is_refused, .timeout = 20)
     free(text.data);
     door_close(&door);
 }
+
+static uint64_t
+cursor_number(struct vt_str cursor)
+{
+    uint64_t number = 0;
+
+    for (uint32_t i = 0; i < 8; i++) {
+        char digits[3] = {cursor.data[16 + 2 * i], cursor.data[17 + 2 * i], '\0'};
+
+        number |= (uint64_t)strtoul(digits, NULL, 16) << (8 * i);
+    }
+    return number;
+}
+
+static const struct fork_case {
+    const char *name;
+    uint64_t history_change; /* of the fork that the view names */
+    uint64_t number_less;    /* the fork lies so many commits before the cursor */
+    vt_err want;
+} fork_cases[] = {
+    /* clang-format off */
+    { "the fork lies at the cursor",           0, 0, VT_OK },
+    { "the fork lies before the cursor",       0, 1, VT_BAD_CURSOR },
+    { "the store comes from another history",  1, 0, VT_BAD_CURSOR },
+    /* clang-format on */
+};
+
+Test(core, a_cursor_of_before_a_restore_holds_up_to_the_fork, .timeout = 20)
+{
+    char cursor[ANSWER_CURSOR_MAX];
+    struct answer_text text = {0};
+    struct feed_query query = {.limit = 0};
+    struct door door;
+    struct view view;
+    uint64_t rows = 0;
+
+    door_open(&door, 1 << 14);
+    struct core_frame frame = frame_of(&door, VT_STR("acme"), 1);
+
+    cr_assert(core_add_frame(door.rig.core, &frame) == VT_OK);
+    engine_rig_settle(&door.rig);
+    door.rig.now_us += 3600 * VT_US_PER_SECOND;
+    engine_rig_settle(&door.rig);
+    engine_rig_check(core_view_now(door.rig.core, false, &view), "view");
+    cr_assert(answer_feed(&view, &query, &text, &rows) == VT_OK && rows == 1);
+    query.cursor = answer_cursor(&text, cursor);
+    uint64_t history = view.history;
+
+    view.history++; /* as after a restore */
+    view.fork_count = 2;
+    for (size_t i = 0; i < VT_COUNT(fork_cases); i++) {
+        const struct fork_case *c = &fork_cases[i];
+
+        view.forks[0] = (struct store_fork){.history = history + 7, .number = UINT64_MAX};
+        view.forks[1] = (struct store_fork){.history = history + c->history_change,
+                                            .number = cursor_number(query.cursor) - c->number_less};
+        vt_err_clear();
+        vt_err got = answer_feed(&view, &query, &text, &rows);
+
+        cr_expect(got == c->want, "%s: %s", c->name, vt_err_name(got));
+        if (c->number_less > 0)
+            cr_expect(strstr(vt_err_last(), "fork") != NULL, "%s: %s", c->name, vt_err_last());
+    }
+    view_put(&view);
+    free(text.data);
+    door_close(&door);
+}
