@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "conns.h"
 #include "engine/engine.h"
 #include "waiter.h"
 
@@ -19,7 +20,7 @@ enum call_kind {
     CALL_CATALOG,   /* text */
     CALL_CLOSE,     /* close */
     CALL_SETTLE,    /* positions, position_count, retry */
-    CALL_STATS,     /* result in stats */
+    CALL_STATS,     /* result in stats and conns */
 };
 
 struct call {
@@ -40,6 +41,7 @@ struct call {
     char detail[512];
     struct view *view; /* the caller's: view_put, free */
     struct core_stats stats;
+    struct conns_stats conns; /* zeros without a frame listener */
     uint64_t position;
     uint32_t event_count;
     uint32_t accepted;

@@ -336,14 +336,15 @@ conn_serve(struct conns *conns, struct conn *conn)
 static vt_err
 conn_overdue(const struct conns *conns, const struct conn *conn)
 {
+    const struct conns_deadlines *deadlines = &conns->options.deadlines;
     int64_t now = conns->now_ns;
 
-    if (conn->state == CONN_HELLO && now - conn->opened_ns > CONNS_HELLO_NS)
-        return vt_err_detail(VT_DEADLINE, "no hello within 5 s");
-    if (conn->frame_ns != 0 && now - conn->frame_ns > CONNS_FRAME_NS)
-        return vt_err_detail(VT_DEADLINE, "a frame was not whole within 10 s");
-    if (conn->in_flight_frames == 0 && now - conn->received_ns > CONNS_IDLE_NS)
-        return vt_err_detail(VT_DEADLINE, "nothing came for 60 s");
+    if (conn->state == CONN_HELLO && now - conn->opened_ns > deadlines->hello_s * NS_PER_S)
+        return vt_err_detail(VT_DEADLINE, "no hello within %u s", deadlines->hello_s);
+    if (conn->frame_ns != 0 && now - conn->frame_ns > deadlines->frame_s * NS_PER_S)
+        return vt_err_detail(VT_DEADLINE, "a frame was not whole within %u s", deadlines->frame_s);
+    if (conn->in_flight_frames == 0 && now - conn->received_ns > deadlines->idle_s * NS_PER_S)
+        return vt_err_detail(VT_DEADLINE, "nothing came for %u s", deadlines->idle_s);
     return VT_OK;
 }
 
@@ -354,7 +355,8 @@ conn_check_deadlines(struct conns *conns, struct conn *conn)
 
     if (conn->state == CONN_FREE || conn->state == CONN_DEAD)
         return;
-    bool stuck = conn_out_bytes(conn) > 0 && now - conn->out_ns > CONNS_OUT_NS;
+    bool stuck = conn_out_bytes(conn) > 0 &&
+                 now - conn->out_ns > conns->options.deadlines.output_s * NS_PER_S;
     bool lingered = conn->state == CONN_LINGER && now - conn->closing_ns > CONNS_LINGER_NS;
     bool late = conns->stopping && now - conns->stopping_ns > 2 * CONNS_LINGER_NS &&
                 conn->in_flight_frames == 0;
@@ -378,22 +380,34 @@ conn_check_deadlines(struct conns *conns, struct conn *conn)
     if (conn_overdue(conns, conn) != VT_OK) {
         conns->stats.closed_by_deadline++;
         conn_refuse(conns, conn, VT_DEADLINE, 0, true);
-    } else if (now - conn->received_ns > CONNS_HELLO_NS) {
+    } else if (now - conn->received_ns > CONNS_SHRINK_NS) {
         frame_stream_shrink(&conn->stream);
     }
+}
+
+/* What a peer sent while this thread did other things lies in the kernel still: such a time does
+ * not count against it. */
+static void
+time_pass(struct conns *conns, int64_t now_ns)
+{
+    int64_t passed_ns = conns->pumped_ns == 0 ? CONNS_ROUND_NS : now_ns - conns->pumped_ns;
+
+    VT_ASSERT(passed_ns >= 0);
+    conns->pumped_ns = now_ns;
+    conns->now_ns += passed_ns > CONNS_ROUND_NS ? CONNS_ROUND_NS : passed_ns;
 }
 
 void
 conns_pump(struct conns *conns, struct vt_mono now)
 {
-    conns->now_ns = now.ns;
+    time_pass(conns, now.ns);
     conns->core_full = false;
     if (conns->stopping && conns->stopping_ns == 0)
-        conns->stopping_ns = now.ns;
-    if (!conns->accepting && !conns->stopping && now.ns >= conns->accept_ns)
+        conns->stopping_ns = conns->now_ns;
+    if (!conns->accepting && !conns->stopping && conns->now_ns >= conns->accept_ns)
         (void)conns_try_accept(conns); /* no room on the ring: the next round */
-    if (now.ns >= conns->sweep_ns) {
-        conns->sweep_ns = now.ns + CONNS_SWEEP_NS;
+    if (conns->now_ns >= conns->sweep_ns) {
+        conns->sweep_ns = conns->now_ns + CONNS_SWEEP_NS;
         for (uint32_t slot = 0; slot < conns->slots_used; slot++)
             conn_check_deadlines(conns, &conns->all[slot]);
     }
@@ -419,6 +433,19 @@ conns_waiting(const struct conns *conns)
 
 /* ---- life */
 
+static void
+deadlines_fill(struct conns_deadlines *deadlines)
+{
+    if (deadlines->hello_s == 0)
+        deadlines->hello_s = 5;
+    if (deadlines->frame_s == 0)
+        deadlines->frame_s = 10;
+    if (deadlines->idle_s == 0)
+        deadlines->idle_s = 60;
+    if (deadlines->output_s == 0)
+        deadlines->output_s = 60;
+}
+
 static vt_err
 conns_fill(struct conns *conns)
 {
@@ -432,6 +459,7 @@ conns_fill(struct conns *conns)
         options->credit_frames = CREDIT_FRAMES_DEFAULT;
     if (options->credit_bytes == 0)
         options->credit_bytes = CREDIT_BYTES_DEFAULT;
+    deadlines_fill(&options->deadlines);
     conns->slot_count = options->connections_max + CONNS_SPARE_SLOTS;
     conns->free_first = CONNS_SLOT_NONE;
     conns->ready_first = CONNS_SLOT_NONE;

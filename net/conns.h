@@ -3,11 +3,11 @@
  * accept), connections (multishot receive into provided buffers), frames out of the stream, acks
  * back.
  *
- * A connection: HELLO within 5 s and 512 bytes, else closed; then batches within its credit. A
- * frame must be whole within
- * 10 s of its first byte; a peer that takes no acks for 60 s, or sends nothing and has nothing in
- * flight for 60 s without answering, is closed. A frame that the core cannot take now (VT_AGAIN)
- * waits in the connection, which is not read on meanwhile: back-pressure reaches the peer by TCP.
+ * A connection: HELLO within its deadline (5 s) and 512 bytes, else closed; then batches within its
+ * credit. A frame must be whole within 10 s of its first byte; a peer that takes none of its acks
+ * for 60 s, or sends nothing and has nothing in flight for 60 s, is closed. A frame that the core
+ * cannot take now (VT_AGAIN) waits in the connection, which is not read on meanwhile: back-pressure
+ * reaches the peer by TCP, and no deadline runs against a peer that waits for us.
  *
  * Life:   conns_open, then conns_complete for each completion of the ring that is theirs,
  *         conns_pump after each round; conns_close when none is open or at the end.
@@ -27,6 +27,14 @@
 
 struct conns;
 
+/* In seconds; 0 stands for what is named. */
+struct conns_deadlines {
+    uint32_t hello_s;  /* from the connection to a whole hello; 5 */
+    uint32_t frame_s;  /* from a frame's first byte to its last; 10 */
+    uint32_t idle_s;   /* without a byte from the peer, and nothing of it in flight; 60 */
+    uint32_t output_s; /* without the peer's taking a byte of what waits for it; 60 */
+};
+
 struct conns_options {
     struct io *io; /* its ring is shared: user data of ours has bit 0 set and bit 1 clear */
     struct core *core;
@@ -37,6 +45,7 @@ struct conns_options {
     uint32_t credit_frames;   /* 0: 64 */
     uint32_t credit_bytes;    /* 0: 8 MiB */
     uint64_t history;         /* of the store, for the welcome */
+    struct conns_deadlines deadlines;
 };
 VT_MUST_CHECK vt_err conns_open(const struct conns_options *options, struct conns **out_conns);
 void conns_close(struct conns *conns); /* NULL is allowed */

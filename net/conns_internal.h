@@ -38,12 +38,10 @@
 #define CONNS_OUT_HARD    (UINT32_C(64) << 20)
 #define CONNS_OUT_KEEP    (UINT32_C(64) << 10) /* of a buffer that is empty again */
 #define CONNS_STRIKES_MAX 3U
-#define CONNS_HELLO_NS    (5 * NS_PER_S)
-#define CONNS_FRAME_NS    (10 * NS_PER_S)
-#define CONNS_IDLE_NS     (60 * NS_PER_S)
-#define CONNS_OUT_NS      (60 * NS_PER_S)
+#define CONNS_SHRINK_NS   (5 * NS_PER_S) /* of silence: then a buffer that grew is given back */
 #define CONNS_LINGER_NS   (2 * NS_PER_S)
 #define CONNS_SWEEP_NS    (100 * NS_PER_MS)
+#define CONNS_ROUND_NS    (200 * NS_PER_MS) /* rounds are not further apart, unless we are busy */
 #define CONNS_ACCEPT_NS   (100 * NS_PER_MS) /* a pause after a failed accept */
 #define CONNS_ERROR_TEXT  512U
 
@@ -118,7 +116,8 @@ struct conn_piece {
 struct conns {
     struct conns_options options;
     struct io_uring *ring;
-    int64_t now_ns;
+    int64_t pumped_ns; /* the clock at the last round */
+    int64_t now_ns;    /* grows by CONNS_ROUND_NS a round at most; all times below are of it */
     int64_t sweep_ns;  /* next */
     int64_t accept_ns; /* not before */
     bool accepting;

@@ -64,6 +64,7 @@ handle_metrics(struct http_request *request)
     clock_gettime(CLOCK_MONOTONIC, &now);
     int64_t up_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - request->http->started.ns;
     const struct core_stats *stats = &call.stats;
+    const struct conns_stats *conns = &call.conns;
     const struct metric metrics[] = {
         {"venturi_events_total", "counter", "Events taken since the start.", stats->events},
         {"venturi_frame_bytes_total", "counter", "Bytes of frames taken since the start.",
@@ -79,6 +80,17 @@ handle_metrics(struct http_request *request)
         {"venturi_cuts_waiting", "gauge", "Cuts that are not sealed yet.", stats->cuts_waiting},
         {"venturi_dedup_ids", "gauge", "Remembered ids.", stats->dedup_ids},
         {"venturi_dedup_ids_max", "gauge", "Ids that the budget holds.", stats->dedup_ids_max},
+        {"venturi_frame_connections", "gauge", "Open frame connections.", conns->open},
+        {"venturi_frame_connections_total", "counter", "Frame connections accepted.",
+         conns->accepted},
+        {"venturi_frame_connections_refused_total", "counter",
+         "Frame connections turned away, for there were too many or the daemon was ending.",
+         conns->refused},
+        {"venturi_frame_connections_overdue_total", "counter",
+         "Frame connections ended because the peer missed a deadline.", conns->closed_by_deadline},
+        {"venturi_frame_errors_total", "counter", "Error frames sent.", conns->errors_sent},
+        {"venturi_received_bytes_total", "counter", "Bytes received on frame connections.",
+         conns->bytes_received},
         {"venturi_http_connections", "gauge", "Open HTTP connections.",
          atomic_load(&request->http->connections)},
         {"venturi_http_body_bytes", "gauge", "Memory held by request bodies.",

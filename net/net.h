@@ -32,6 +32,10 @@ struct server_options {
     uint64_t lane_bytes;      /* of a new store; 0: 64 MiB */
     uint64_t dedup_ids_max;   /* 0: 64 Mi */
     uint64_t cut_bytes;       /* 0: 64 MiB */
+    uint32_t hello_s;         /* deadlines of a frame connection in seconds; 0: see conns.h */
+    uint32_t frame_s;
+    uint32_t idle_s;
+    uint32_t output_s;
 };
 
 /* The ports that were taken, after server_open; 0 where there is no listener. */

@@ -230,6 +230,8 @@ open_faces(struct server *server)
             .tokens = server->tokens,
             .listen_fd = fd,
             .history = server->info.history,
+            .deadlines = {server->options.hello_s, server->options.frame_s, server->options.idle_s,
+                          server->options.output_s},
         };
 
         err = conns_open(&options, &server->conns);

@@ -73,6 +73,8 @@ call_start(struct server *server, struct call *call)
                                call);
     case CALL_STATS:
         core_get_stats(server->core, &call->stats);
+        if (server->conns != NULL)
+            conns_get_stats(server->conns, &call->conns);
         return VT_END; /* answered on the spot */
     }
     VT_ASSERT(false);

@@ -28,6 +28,11 @@ static const char usage_text[] =
     "  --dedup-ids N      ids to remember at most, 2.7 bytes each            (67108864)\n"
     "  --cut-bytes N      bytes of frames between two cuts; K, M, G          (64M)\n"
     "  --memory           print how much memory the options take, and exit\n"
+    "what a frame connection may take, in seconds:\n"
+    "  --hello-timeout N  for its hello                                      (5)\n"
+    "  --frame-timeout N  from a frame's first byte to its last              (10)\n"
+    "  --idle-timeout N   without a byte, and with nothing to be acked       (60)\n"
+    "  --output-timeout N without reading a byte of the acks that wait       (60)\n"
     "of a new store:\n"
     "  --partitions N     1 to 64                                            (16)\n"
     "  --lanes N          1 to 16                                            (4)\n"
@@ -40,6 +45,7 @@ static const char usage_text[] =
 
 #define DEDUP_IDS_DEFAULT (UINT64_C(64) << 20)
 #define CUT_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define TIMEOUT_MOST_S    86400
 
 /* Set by main, read by the stopper's thread; NULL: not open yet. */
 typedef _Atomic(struct server *) server_slot;
@@ -130,13 +136,34 @@ serve(const struct server_options *options, const char *name)
     return status;
 }
 
+/* Numbers as the command line has them; 0 where it says nothing. */
+struct numbers {
+    uint64_t workers;
+    uint64_t partitions;
+    uint64_t lanes;
+    uint64_t hello_s;
+    uint64_t frame_s;
+    uint64_t idle_s;
+    uint64_t output_s;
+};
+
+static void
+numbers_take(const struct numbers *numbers, struct server_options *options)
+{
+    options->workers = (uint32_t)numbers->workers;
+    options->partitions = (uint32_t)numbers->partitions;
+    options->lanes = (uint32_t)numbers->lanes;
+    options->hello_s = (uint32_t)numbers->hello_s;
+    options->frame_s = (uint32_t)numbers->frame_s;
+    options->idle_s = (uint32_t)numbers->idle_s;
+    options->output_s = (uint32_t)numbers->output_s;
+}
+
 int
 main(int argc, char **argv)
 {
     struct server_options options = {.listen = "127.0.0.1:7400", .http = "127.0.0.1:8080"};
-    uint64_t workers = 0;
-    uint64_t partitions = 0;
-    uint64_t lanes = 0;
+    struct numbers numbers = {0};
     bool memory = false;
     int first = 0;
     const struct option_spec specs[] = {
@@ -144,12 +171,16 @@ main(int argc, char **argv)
         {"catalog", OPTION_TEXT, &options.catalog_path, 0, 0},
         {"listen", OPTION_TEXT, &options.listen, 0, 0},
         {"http", OPTION_TEXT, &options.http, 0, 0},
-        {"workers", OPTION_NUMBER, &workers, 1, 64},
-        {"partitions", OPTION_NUMBER, &partitions, 1, 64},
-        {"lanes", OPTION_NUMBER, &lanes, 1, 16},
+        {"workers", OPTION_NUMBER, &numbers.workers, 1, 64},
+        {"partitions", OPTION_NUMBER, &numbers.partitions, 1, 64},
+        {"lanes", OPTION_NUMBER, &numbers.lanes, 1, 16},
         {"lane-bytes", OPTION_BYTES, &options.lane_bytes, UINT64_C(1) << 20, UINT64_C(1) << 40},
         {"cut-bytes", OPTION_BYTES, &options.cut_bytes, UINT64_C(64) << 10, UINT64_C(1) << 34},
         {"dedup-ids", OPTION_NUMBER, &options.dedup_ids_max, 1000, UINT64_C(1) << 36},
+        {"hello-timeout", OPTION_NUMBER, &numbers.hello_s, 1, TIMEOUT_MOST_S},
+        {"frame-timeout", OPTION_NUMBER, &numbers.frame_s, 1, TIMEOUT_MOST_S},
+        {"idle-timeout", OPTION_NUMBER, &numbers.idle_s, 1, TIMEOUT_MOST_S},
+        {"output-timeout", OPTION_NUMBER, &numbers.output_s, 1, TIMEOUT_MOST_S},
         {"memory", OPTION_FLAG, &memory, 0, 0},
         {NULL, OPTION_FLAG, NULL, 0, 0},
     };
@@ -159,9 +190,7 @@ main(int argc, char **argv)
         return status;
     if (first < argc)
         return options_misused(argv[0], "%s: no operand is expected", argv[first]);
-    options.workers = (uint32_t)workers;
-    options.partitions = (uint32_t)partitions;
-    options.lanes = (uint32_t)lanes;
+    numbers_take(&numbers, &options);
     if (memory)
         return memory_print(&options);
     if (options.data_dir == NULL)
