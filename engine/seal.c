@@ -30,6 +30,7 @@ seal_finish(struct seal *seal, struct store_segment *segment)
         err = segment_writer_finish(seal->writer, &segment->file_bytes);
     if (err == VT_OK)
         segment->check = segment_writer_check(seal->writer);
+    segment->rows = seal->row_next;
     return err;
 }
 
@@ -141,7 +142,7 @@ seal_write(struct io *io, struct store *store, struct epoch *epoch,
         .last_position = epoch->last_position,
         .partition = epoch->partition,
     };
-    store_segment_path(store, segment.id.cut, segment.id.partition, segment.path);
+    store_segment_path(store, &segment.id, segment.path);
     vt_err err = epoch_mark_take(epoch, &mark);
 
     if (err != VT_OK)

@@ -386,6 +386,32 @@ manifest_seal(struct manifest *manifest, const struct manifest_seal *seal)
 }
 
 vt_err
+manifest_merge(struct manifest *manifest, const struct manifest_merge *merge)
+{
+    struct manifest_edit edit;
+    vt_err err;
+
+    if (manifest->broken)
+        return VT_BROKEN;
+    if (!manifest_state_has(&manifest->state, merge))
+        return vt_err_detail(VT_INVALID, "a segment to remove is not part of the store");
+    if (should_rewrite(manifest)) {
+        err = rewrite(manifest);
+        if (err != VT_OK)
+            return err;
+    }
+    err = manifest_encode_merge(merge, &edit);
+    if (err == VT_OK)
+        err = append(manifest, &edit);
+    if (err != VT_OK)
+        return err;
+    err = manifest_apply_merge(&manifest->state, merge);
+    if (err != VT_OK)
+        manifest->broken = true;
+    return err;
+}
+
+vt_err
 manifest_end(struct manifest *manifest, uint64_t number)
 {
     struct manifest_edit edit;

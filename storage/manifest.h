@@ -29,9 +29,12 @@
  *    96      segments, then state
  * SEAL payload: 0 40 seal; 40 4 segment_count; 44 4 reserved; 48 8 state_bytes; 56 segments, state
  * END payload: 0 8 known_number, made by a clean stop
- * SEGMENT, 40 bytes: cut, first_position, last_position, file_bytes: 8 each; partition 4; check 4:
- * the checksum of the file's trailer, which pins all of its bytes, so that a file of the same name
- * and another history is no part of this store (0: not known)
+ * MERGE payload: 0 4 removed_count; 4 4 added_count; 8 8 reserved; 16 segments removed, which the
+ *                state has, then those added
+ * SEGMENT, 56 bytes: cut, first_position, last_position, file_bytes, rows: 8 each; partition,
+ * level, check: 4 each; reserved 4. Cut, partition and level tell segments apart; the check is the
+ * checksum of the file's trailer, which pins all of its bytes, so that a file of the same name and
+ * another history is no part of this store (0: not known)
  *
  * An edit goes to copy 0, is synced, then goes to copy 1 and is synced; only then has it happened.
  * So a crash leaves copy 0 at most one edit ahead and at most one of the two torn at its end.
@@ -50,15 +53,22 @@
 
 #include "storage/storage.h"
 
-enum manifest_kind { MANIFEST_SNAPSHOT = 1, MANIFEST_SEAL = 2, MANIFEST_END = 3 };
+enum manifest_kind {
+    MANIFEST_SNAPSHOT = 1,
+    MANIFEST_SEAL = 2,
+    MANIFEST_END = 3,
+    MANIFEST_MERGE = 4,
+};
 
 struct manifest_segment {
     uint64_t cut;
     uint64_t first_position;
     uint64_t last_position;
     uint64_t file_bytes;
+    uint64_t rows;
     uint32_t partition;
     uint32_t check;
+    uint32_t level;
 };
 
 struct manifest_cut {
@@ -114,6 +124,15 @@ VT_MUST_CHECK vt_err manifest_seal(struct manifest *manifest, const struct manif
  * store so. The sequence is this manifest's own. */
 VT_MUST_CHECK vt_err manifest_replace(struct manifest *manifest,
                                       const struct manifest_state *state);
+
+/* Segments give way to others that hold the same. VT_INVALID where one to remove is not there. */
+struct manifest_merge {
+    const struct manifest_segment
+        *segments; /* those removed, in the state's order, then the rest */
+    uint32_t removed_count;
+    uint32_t added_count;
+};
+VT_MUST_CHECK vt_err manifest_merge(struct manifest *manifest, const struct manifest_merge *merge);
 
 /* A clean stop after commit `number`. */
 VT_MUST_CHECK vt_err manifest_end(struct manifest *manifest, uint64_t number);

@@ -43,10 +43,13 @@ struct segment_bytes {
     le64 first_position;
     le64 last_position;
     le64 file_bytes;
+    le64 rows;
     le32 partition;
+    le32 level;
     le32 check;
+    le32 reserved;
 };
-_Static_assert(sizeof(struct segment_bytes) == 40, "the table in manifest.h");
+_Static_assert(sizeof(struct segment_bytes) == 56, "the table in manifest.h");
 
 struct snapshot_bytes {
     le64 start;
@@ -68,6 +71,13 @@ struct seal_bytes {
     le64 state_bytes;
 };
 _Static_assert(sizeof(struct seal_bytes) == 56, "the table in manifest.h");
+
+struct merge_bytes {
+    le32 removed_count;
+    le32 added_count;
+    le64 reserved;
+};
+_Static_assert(sizeof(struct merge_bytes) == 16, "the table in manifest.h");
 
 static uint64_t
 edit_bytes_of(uint64_t payload_bytes)
@@ -130,8 +140,10 @@ encode(enum manifest_kind kind, struct vt_bytes head, const struct manifest_seal
             .first_position = le64_put(tail->segments[i].first_position),
             .last_position = le64_put(tail->segments[i].last_position),
             .file_bytes = le64_put(tail->segments[i].file_bytes),
+            .rows = le64_put(tail->segments[i].rows),
             .partition = le32_put(tail->segments[i].partition),
             .check = le32_put(tail->segments[i].check),
+            .level = le32_put(tail->segments[i].level),
         };
     if (tail->state.size > 0)
         memcpy(at, tail->state.data, tail->state.size);
@@ -171,6 +183,22 @@ manifest_encode_seal(const struct manifest_seal *seal, struct manifest_edit *out
     };
 
     return encode(MANIFEST_SEAL, (struct vt_bytes){(const uint8_t *)&head, sizeof head}, seal,
+                  out_edit);
+}
+
+vt_err
+manifest_encode_merge(const struct manifest_merge *merge, struct manifest_edit *out_edit)
+{
+    const struct manifest_seal tail = {
+        .segments = merge->segments,
+        .segment_count = merge->removed_count + merge->added_count,
+    };
+    struct merge_bytes head = {
+        .removed_count = le32_put(merge->removed_count),
+        .added_count = le32_put(merge->added_count),
+    };
+
+    return encode(MANIFEST_MERGE, (struct vt_bytes){(const uint8_t *)&head, sizeof head}, &tail,
                   out_edit);
 }
 
@@ -215,7 +243,9 @@ compare_segments(const void *left, const void *right)
 
     if (a->cut != b->cut)
         return a->cut < b->cut ? -1 : 1;
-    return a->partition < b->partition ? -1 : a->partition > b->partition;
+    if (a->partition != b->partition)
+        return a->partition < b->partition ? -1 : 1;
+    return a->level < b->level ? -1 : a->level > b->level;
 }
 
 static vt_err
@@ -265,6 +295,61 @@ manifest_apply_seal(struct manifest_state *state, const struct manifest_seal *se
     return VT_OK;
 }
 
+bool
+manifest_state_has(const struct manifest_state *state, const struct manifest_merge *merge)
+{
+    const struct manifest_segment *wanted = merge->segments;
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < state->segment_count && found < merge->removed_count; i++)
+        found += compare_segments(&wanted[found], &state->segments[i]) == 0;
+    return found == merge->removed_count;
+}
+
+vt_err
+manifest_apply_merge(struct manifest_state *state, const struct manifest_merge *merge)
+{
+    uint32_t kept = 0;
+    uint32_t next = 0;
+
+    if (!manifest_state_has(state, merge))
+        return VT_BAD_CHAIN;
+    vt_err err = reserve_segments(state, merge->added_count);
+
+    if (err != VT_OK)
+        return err;
+    for (uint32_t i = 0; i < state->segment_count; i++) {
+        if (next < merge->removed_count &&
+            compare_segments(&merge->segments[next], &state->segments[i]) == 0)
+            next++;
+        else
+            state->segments[kept++] = state->segments[i];
+    }
+    VT_ASSERT(next == merge->removed_count);
+    for (uint32_t i = 0; i < merge->added_count; i++)
+        state->segments[kept++] = merge->segments[next + i];
+    state->segment_count = kept;
+    if (kept > 0)
+        qsort(state->segments, kept, sizeof state->segments[0], compare_segments);
+    return VT_OK;
+}
+
+static void
+get_segments(const struct segment_bytes *from, uint32_t count, struct manifest_segment *segments)
+{
+    for (uint32_t i = 0; i < count; i++, from++)
+        segments[i] = (struct manifest_segment){
+            .cut = le64_get(from->cut),
+            .first_position = le64_get(from->first_position),
+            .last_position = le64_get(from->last_position),
+            .file_bytes = le64_get(from->file_bytes),
+            .rows = le64_get(from->rows),
+            .partition = le32_get(from->partition),
+            .level = le32_get(from->level),
+            .check = le32_get(from->check),
+        };
+}
+
 /* Reads `count` segments and the state, which must end the payload exactly. */
 static vt_err
 get_tail(struct vt_bytes tail, uint32_t count, uint64_t state_bytes,
@@ -279,17 +364,9 @@ get_tail(struct vt_bytes tail, uint32_t count, uint64_t state_bytes,
 
     if (segments == NULL)
         return VT_NOMEM;
-    for (uint32_t i = 0; i < count; i++, from++)
-        segments[i] = (struct manifest_segment){
-            .cut = le64_get(from->cut),
-            .first_position = le64_get(from->first_position),
-            .last_position = le64_get(from->last_position),
-            .file_bytes = le64_get(from->file_bytes),
-            .partition = le32_get(from->partition),
-            .check = le32_get(from->check),
-        };
+    get_segments(from, count, segments);
     *out_segments = segments;
-    *out_state = (struct vt_bytes){(const uint8_t *)from, state_bytes};
+    *out_state = (struct vt_bytes){(const uint8_t *)(from + count), state_bytes};
     return VT_OK;
 }
 
@@ -345,6 +422,33 @@ fold_seal(struct manifest_state *state, struct vt_bytes payload)
     return err;
 }
 
+static vt_err
+fold_merge(struct manifest_state *state, struct vt_bytes payload)
+{
+    const struct merge_bytes *from = (const struct merge_bytes *)payload.data;
+
+    if (payload.size < sizeof *from)
+        return VT_BAD_LENGTH;
+    struct manifest_merge merge = {
+        .removed_count = le32_get(from->removed_count),
+        .added_count = le32_get(from->added_count),
+    };
+    uint64_t count = (uint64_t)merge.removed_count + merge.added_count;
+
+    if (count > SEGMENTS_MAX || payload.size != sizeof *from + count * sizeof(struct segment_bytes))
+        return VT_BAD_LENGTH;
+    struct manifest_segment *segments = calloc(count + 1, sizeof *segments);
+
+    if (segments == NULL)
+        return VT_NOMEM;
+    get_segments((const struct segment_bytes *)(from + 1), (uint32_t)count, segments);
+    merge.segments = segments;
+    vt_err err = manifest_apply_merge(state, &merge);
+
+    free(segments);
+    return err;
+}
+
 /* The edit at `offset`, as far as its own bytes can tell. */
 static vt_err
 check_edit(struct vt_bytes file, uint64_t offset, uint64_t store, uint32_t copy)
@@ -380,6 +484,8 @@ fold_edit(struct manifest_fold *fold, const struct edit_head *head)
         err = fold_snapshot(&fold->state, payload);
     else if (kind == MANIFEST_SEAL)
         err = fold_seal(&fold->state, payload);
+    else if (kind == MANIFEST_MERGE)
+        err = fold_merge(&fold->state, payload);
     else if (kind == MANIFEST_END && payload.size == sizeof(le64))
         err = VT_OK;
     if (err != VT_OK)

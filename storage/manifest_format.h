@@ -28,6 +28,8 @@ VT_MUST_CHECK vt_err manifest_encode_snapshot(const struct manifest_state *state
                                               struct manifest_edit *out_edit);
 VT_MUST_CHECK vt_err manifest_encode_seal(const struct manifest_seal *seal,
                                           struct manifest_edit *out_edit);
+VT_MUST_CHECK vt_err manifest_encode_merge(const struct manifest_merge *merge,
+                                           struct manifest_edit *out_edit);
 VT_MUST_CHECK vt_err manifest_encode_end(uint64_t number, struct manifest_edit *out_edit);
 
 /* Writes place and checksum into an encoded edit; may be called again for the other copy. */
@@ -36,6 +38,12 @@ void manifest_edit_place(struct manifest_edit *edit, const struct manifest_place
 /* Applies a seal to a state, in memory. */
 VT_MUST_CHECK vt_err manifest_apply_seal(struct manifest_state *state,
                                          const struct manifest_seal *seal);
+/* Whether all that a merge removes is there, each named once and in the order of the state. */
+bool manifest_state_has(const struct manifest_state *state, const struct manifest_merge *merge);
+/* Applies a merge to a state, in memory. VT_BAD_CHAIN where it does not fit; the state is as before
+ * on any error. */
+VT_MUST_CHECK vt_err manifest_apply_merge(struct manifest_state *state,
+                                          const struct manifest_merge *merge);
 void manifest_state_deinit(struct manifest_state *state);
 
 /* What a file holds. */

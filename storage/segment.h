@@ -25,6 +25,7 @@ struct segment_id {
     uint64_t first_position; /* of the range of the order that it covers: [first, last] */
     uint64_t last_position;
     uint32_t partition;
+    uint32_t level; /* 0: made at a cut; of a merge one more than its inputs' */
 };
 
 /* Which chunk: kinds are the engine's; table, column and block are free numbers. */

@@ -39,6 +39,7 @@ segment_header_init(struct segment_header *header, const struct segment_id *id)
         .magic = le32_put(SEGMENT_MAGIC),
         .version = le16_put(SEGMENT_VERSION),
         .partition = le32_put(id->partition),
+        .level = le32_put(id->level),
         .store = le64_put(id->store),
         .cut = le64_put(id->cut),
         .first_position = le64_put(id->first_position),
@@ -56,6 +57,7 @@ segment_header_id(const struct segment_header *header, struct segment_id *out_id
         .first_position = le64_get(header->first_position),
         .last_position = le64_get(header->last_position),
         .partition = le32_get(header->partition),
+        .level = le32_get(header->level),
     };
 }
 
@@ -75,7 +77,8 @@ segment_header_check(const struct segment_header *header, const struct segment_i
     if (id == NULL)
         return VT_OK;
     segment_header_id(header, &found);
-    if (found.store != id->store || found.cut != id->cut || found.partition != id->partition)
+    if (found.store != id->store || found.cut != id->cut || found.partition != id->partition ||
+        found.level != id->level)
         return VT_BAD_PLACE;
     if (found.first_position != id->first_position || found.last_position != id->last_position)
         return VT_BAD_PLACE;

@@ -17,12 +17,14 @@
  *     4    4 crc32c         of bytes 8..63
  *     8    2 version        1; a reader refuses a larger one
  *    10    2 flags          zero in version 1
- *    12    4 partition      these five equal what the manifest says: a misplaced file is caught
+ *    12    4 partition      these, and level, equal what the manifest says: a misplaced file is
+ *                           caught
  *    16    8 store
  *    24    8 cut            number of the last commit covered
  *    32    8 first_position
  *    40    8 last_position
- *    48   16 reserved       zero
+ *    48    4 level          0: made at a cut; of a merge one more than its inputs'
+ *    52   12 reserved       zero
  *
  *   DIRECTORY, 64 bytes a chunk, ascending by key (kind, table, column, block); keys are unique
  *     0    2 kind           the engine's
@@ -81,12 +83,14 @@ struct segment_header {
     le64 cut;
     le64 first_position;
     le64 last_position;
-    uint8_t reserved[16];
+    le32 level;
+    uint8_t reserved[12];
 };
 _Static_assert(sizeof(struct segment_header) == 64, "the table above");
 _Static_assert(_Alignof(struct segment_header) == 1, "no padding, readable at any address");
 _Static_assert(offsetof(struct segment_header, store) == 16, "the table above");
-_Static_assert(offsetof(struct segment_header, reserved) == 48, "the table above");
+_Static_assert(offsetof(struct segment_header, level) == 48, "the table above");
+_Static_assert(offsetof(struct segment_header, reserved) == 52, "the table above");
 
 struct segment_entry {
     le16 kind;

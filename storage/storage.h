@@ -6,12 +6,14 @@
  *   DIR/store           superblock, written once: store id, history, key, partitions, lanes
  *   DIR/manifest-0, -1  append-only edits with checksums, two copies
  *   DIR/lane-00 ..      the tail: commits since the last seal
- *   DIR/segments/CUT-PARTITION.vseg
+ *   DIR/segments/CUT-PARTITION.vseg, and CUT-PARTITION-LEVEL.vseg of merged ones
  *
  * Life:   store_open (lock, superblock, manifest, start number + 1 durable, scan of the lanes), the
  *         tail by store_tail_next until VT_END, then appends; store_close.
  *         read_only: no lock, no write, no log; safe beside a running daemon.
  * Errors: damage below the end of the chain is VT_DAMAGED with file and offset, and nothing is cut.
+ *         Segment files that no manifest names are what a crash left of a seal or a merge; an open
+ *         for writing removes them.
  * Thread: the thread that opened it; store_seal_* may run on one other thread at a time, with its
  *         own io, and only store_seal_commit is called on the store's thread.
  */
@@ -82,14 +84,14 @@ struct store_segment {
     struct segment_id id;
     uint64_t file_bytes;
     uint32_t check; /* segment_check of the file; 0: not known */
+    uint64_t rows;
     char path[256];
 };
 uint32_t store_segment_count(const struct store *store);
 void store_segment_at(const struct store *store, uint32_t index, struct store_segment *out_segment);
 
-/* The path that the segment of a partition at a cut has; makes no file. */
-void store_segment_path(const struct store *store, uint64_t cut, uint32_t partition,
-                        char out_path[256]);
+/* The path that a segment of this identity has; makes no file. */
+void store_segment_path(const struct store *store, const struct segment_id *id, char out_path[256]);
 
 /* One manifest edit: the order is sealed up to commit `cut`, these segments are part of the store,
  * and `state` (opaque, at most 256 MiB) replaces the engine's state as of the cut. Durable in both
@@ -104,6 +106,18 @@ struct store_seal {
     struct vt_bytes state;
 };
 VT_MUST_CHECK vt_err store_seal_commit(struct store *store, const struct store_seal *seal);
+
+/* One manifest edit: `merged`, durable and read back, takes the place of segments of one partition
+ * that follow each other, and has the cut of the last of them, a level above theirs, and the whole
+ * of their range. VT_INVALID where that is not so. The files of the others stay where they are:
+ * store_segment_drop. After any other error it is unknown whether a start will find the edit: both
+ * files stay as they are then. */
+VT_MUST_CHECK vt_err store_merge_commit(struct store *store, const struct store_segment *inputs,
+                                        uint32_t input_count, const struct store_segment *merged);
+
+/* Removes the file of a segment that the manifest no longer names. Who has it open reads on. What
+ * cannot be removed, a later start does. Any thread, with its own io. */
+void store_segment_drop(struct io *io, const struct store_segment *segment);
 
 /* The state of the last seal, borrowed until the next; empty where there is none. */
 struct vt_bytes store_state(const struct store *store);

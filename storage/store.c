@@ -8,6 +8,7 @@
  *   settling the lanes   a commit that was read may be in a volatile cache only (its writer was
  *                        killed before the completion); what is built upon it must not outlive it
  *   start number + 1     durable, with the commit that it follows, before the first write
+ *   sweep                of segment files that no manifest names: both copies are equal now
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,15 +28,6 @@ store_path(const struct store *store, const char *name, char out_path[STORE_PATH
     int size = snprintf(out_path, STORE_PATH_BYTES, "%s/%s", store->dir, name);
 
     VT_ASSERT(size > 0 && size < STORE_PATH_BYTES);
-}
-
-void
-store_segment_path(const struct store *store, uint64_t cut, uint32_t partition, char out_path[256])
-{
-    int size =
-        snprintf(out_path, 256, "%s/segments/%020" PRIu64 "-%03u.vseg", store->dir, cut, partition);
-
-    VT_ASSERT(size > 0 && size < 256);
 }
 
 struct chain_base
@@ -247,6 +239,7 @@ open_to_write(struct store *store, const struct store_options *options)
                          store->chain.last_check);
     if (err != VT_OK)
         return err;
+    store_sweep(store);
     const struct log_options log_options = {
         .io = store->io,
         .lanes = &store->lanes,
@@ -400,32 +393,6 @@ store_log(struct store *store)
     return store->tail_done ? store->log : NULL;
 }
 
-uint32_t
-store_segment_count(const struct store *store)
-{
-    return manifest_get(store->manifest)->segment_count;
-}
-
-void
-store_segment_at(const struct store *store, uint32_t index, struct store_segment *out_segment)
-{
-    const struct manifest_state *state = manifest_get(store->manifest);
-
-    VT_ASSERT(index < state->segment_count);
-    const struct manifest_segment *segment = &state->segments[index];
-
-    *out_segment = (struct store_segment){
-        .id = {.store = store->superblock.store,
-               .cut = segment->cut,
-               .first_position = segment->first_position,
-               .last_position = segment->last_position,
-               .partition = segment->partition},
-        .file_bytes = segment->file_bytes,
-        .check = segment->check,
-    };
-    store_segment_path(store, segment->cut, segment->partition, out_segment->path);
-}
-
 struct vt_bytes
 store_state(const struct store *store)
 {
@@ -458,7 +425,8 @@ check_seal(const struct store *store, const struct store_seal *seal, struct mani
     for (uint32_t i = 0; i < seal->segment_count; i++) {
         const struct store_segment *segment = &seal->segments[i];
 
-        if (segment->id.cut != seal->cut || segment->id.store != store->superblock.store ||
+        if (segment->id.cut != seal->cut || segment->id.level != 0 ||
+            segment->id.store != store->superblock.store ||
             segment->id.partition >= store->superblock.partition_count)
             return vt_err_detail(VT_INVALID, "a seal's segment is not of its cut");
     }
@@ -485,14 +453,7 @@ store_seal_commit(struct store *store, const struct store_seal *seal)
     if (segments == NULL)
         return VT_NOMEM;
     for (uint32_t i = 0; i < seal->segment_count; i++)
-        segments[i] = (struct manifest_segment){
-            .cut = seal->cut,
-            .first_position = seal->segments[i].id.first_position,
-            .last_position = seal->segments[i].id.last_position,
-            .file_bytes = seal->segments[i].file_bytes,
-            .partition = seal->segments[i].id.partition,
-            .check = seal->segments[i].check,
-        };
+        segments[i] = store_segment_named(&seal->segments[i]);
     edit.segments = segments;
     err = manifest_seal(store->manifest, &edit);
     free(segments);

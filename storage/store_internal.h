@@ -44,5 +44,11 @@ void store_path(const struct store *store, const char *name, char out_path[STORE
 VT_MUST_CHECK vt_err store_create(struct store *store, const struct store_options *options);
 VT_MUST_CHECK vt_err store_heal_superblock(struct store *store);
 
+/* store_segments.c: a segment as the manifest names it. */
+struct manifest_segment store_segment_named(const struct store_segment *segment);
+/* Removes segment files that the manifest, whose copies are equal, does not name. What cannot be
+ * removed is left to the next start. */
+void store_sweep(struct store *store);
+
 /* What the manifest says that recovery needs. */
 struct chain_base store_base(const struct store *store);

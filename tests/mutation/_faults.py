@@ -117,7 +117,8 @@ fault("an old arrival goes back in time", "engine/core_commit.c",
 fault("a cut loses the manifest's state", "engine/core_cut.c",
       "            .state = state,", "            .state = cut->core_state,", SIM_ENGINE)
 fault("a cut drops the feed", "engine/seal_lists.c",
-      "    list->seal->meta.feed = le32_put(list->count);", "    list->seal->meta.feed = le32_put(0 * list->count);",
+      "    list->seal->meta.feed = le32_put(list->count);",
+      "    list->seal->meta.feed = le32_put(0 * list->count);",
       SIM_ENGINE)
 
 # ---- exactly once

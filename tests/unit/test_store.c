@@ -364,7 +364,7 @@ write_segment(struct store *store, uint64_t cut, struct store_segment *out)
 
     store_get_info(store, &info);
     out->id = (struct segment_id){.store = info.store, .cut = cut, .partition = 1};
-    store_segment_path(store, cut, 1, out->path);
+    store_segment_path(store, &out->id, out->path);
     cr_assert_eq(segment_writer_open(io, out->path, &out->id, &writer), VT_OK);
     cr_assert_eq(segment_put_bytes(writer, key, (struct vt_bytes){(const uint8_t *)dir, 20}),
                  VT_OK);
@@ -408,5 +408,97 @@ Test(store, verify_names_each_damage_and_goes_on)
         cr_expect(strstr(seen.file, c->file) != NULL, "%s: %s", c->name, seen.file);
         cr_expect(seen.offset == c->reported_at, "%s", c->name);
     }
+    store_close(store);
+}
+
+/* Seals commits 1 to 3 with a segment each, in partition 1. */
+static void
+seal_three(struct store *store, struct store_segment segments[3])
+{
+    expect_tail(store, 1, 0);
+    for (uint64_t number = 1; number <= 9; number++)
+        append(store_log(store), number);
+    drain(store_log(store));
+    for (uint64_t cut = 1; cut <= 3; cut++) {
+        struct store_segment *segment = &segments[cut - 1];
+
+        *segment = (struct store_segment){.rows = cut};
+        write_segment(store, cut, segment);
+        const struct store_seal seal = {
+            .cut = cut, .arrival_us = (int64_t)cut, .segments = segment, .segment_count = 1};
+
+        cr_assert_eq(store_seal_commit(store, &seal), VT_OK, "%s", vt_err_last());
+    }
+}
+
+/* The file of a merge of two segments; nothing in it. */
+static void
+write_merged(struct store *store, const struct store_segment *inputs, struct store_segment *out)
+{
+    struct segment_writer *writer;
+
+    *out = (struct store_segment){.id = inputs[1].id, .rows = inputs[0].rows + inputs[1].rows};
+    out->id.level = 1;
+    store_segment_path(store, &out->id, out->path);
+    cr_assert_eq(segment_writer_open(io, out->path, &out->id, &writer), VT_OK);
+    cr_assert_eq(segment_writer_finish(writer, &out->file_bytes), VT_OK, "%s", vt_err_last());
+    segment_writer_close(writer);
+}
+
+Test(store, a_merge_commits_only_what_follows_each_other)
+{
+    struct store *store = open_store();
+    struct store_segment segments[3];
+    struct store_segment merged;
+
+    seal_three(store, segments);
+    write_merged(store, segments, &merged);
+    const struct store_segment gap[2] = {segments[0], segments[2]};
+    struct store_segment wrong = merged;
+
+    cr_expect_eq(store_merge_commit(store, gap, 2, &merged), VT_INVALID);
+    cr_expect_eq(store_merge_commit(store, segments, 1, &merged), VT_INVALID);
+    wrong.rows++;
+    cr_expect_eq(store_merge_commit(store, segments, 2, &wrong), VT_INVALID);
+    wrong = merged;
+    wrong.id.level = 2;
+    cr_expect_eq(store_merge_commit(store, segments, 2, &wrong), VT_INVALID);
+    cr_assert_eq(store_segment_count(store), 3);
+    cr_assert_eq(store_merge_commit(store, segments, 2, &merged), VT_OK, "%s", vt_err_last());
+    cr_assert_eq(store_segment_count(store), 2);
+    store_segment_at(store, 0, &wrong);
+    cr_expect(wrong.id.level == 1 && wrong.rows == 3 && strcmp(wrong.path, merged.path) == 0);
+    /* What was merged once is not there a second time. */
+    cr_expect_eq(store_merge_commit(store, segments, 2, &merged), VT_INVALID);
+    store_close(store);
+}
+
+Test(store, a_start_removes_segments_that_nobody_names)
+{
+    struct store *store = open_store();
+    struct store_segment segments[3];
+    struct store_segment merged;
+    char foreign[512];
+
+    seal_three(store, segments);
+    write_merged(store, segments, &merged); /* a merge that a crash ended before its edit */
+    (void)snprintf(foreign, sizeof foreign, "%s/segments/notes.vseg", dir);
+    FILE *file = fopen(foreign, "we");
+
+    cr_assert(file != NULL && fclose(file) == 0);
+    store_close(store);
+    store = open_store();
+    expect_tail(store, 4, 9);
+    cr_expect(access(merged.path, F_OK) != 0, "the file of the merge is still there");
+    cr_expect(access(foreign, F_OK) == 0, "a file of another name is gone");
+    for (size_t i = 0; i < VT_COUNT(segments); i++)
+        cr_expect(access(segments[i].path, F_OK) == 0, "%s", segments[i].path);
+    write_merged(store, segments, &merged);
+    cr_assert_eq(store_merge_commit(store, segments, 2, &merged), VT_OK, "%s", vt_err_last());
+    store_close(store); /* before the inputs are dropped */
+    store = open_store();
+    cr_expect(access(merged.path, F_OK) == 0);
+    cr_expect(access(segments[0].path, F_OK) != 0 && access(segments[1].path, F_OK) != 0);
+    cr_expect(access(segments[2].path, F_OK) == 0);
     store_close(store);
 }

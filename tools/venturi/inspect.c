@@ -11,7 +11,7 @@ static const char help[] =
     "venturi inspect - what is in a store, down to a record\n"
     "\n"
     "example: venturi inspect --data data\n"
-    "         venturi inspect --data data data/segments/000000000000002a-0003.vseg\n"
+    "         venturi inspect --data data data/segments/00000000000000000042-003.vseg\n"
     "         venturi inspect --data data | jq -c 'select(.kind == \"record\")'\n"
     "\n"
     "usage: venturi inspect --data DIR [FILE]\n"
@@ -128,6 +128,8 @@ segments_print(struct json_out *out, const struct store_view *view)
             {"partition", segment.id.partition},
             {"first_position", segment.id.first_position},
             {"last_position", segment.id.last_position},
+            {"level", segment.id.level},
+            {"rows", segment.rows},
             {"bytes", segment.file_bytes},
         };
 
@@ -232,6 +234,7 @@ segment_inspect(struct json_out *out, struct io *io, const char *path)
         {"partition", id->partition},
         {"first_position", id->first_position},
         {"last_position", id->last_position},
+        {"level", id->level},
         {"chunks", segment_chunk_count(segment)},
     };
 
