@@ -1,5 +1,5 @@
-/* cells.c - see cells.h: the table. Rows: cells_rows.c. Blocks: cells_block.c. Folding:
- * cells_fold.c. */
+/* cells.c - see cells.h: the table. Rows: cells_rows.c, cells_touch.c. Blocks: cells_block.c.
+ * Folding: cells_fold.c. */
 #include "cells.h"
 
 #include <stddef.h>
@@ -161,6 +161,7 @@ cells_close(struct cells *cells)
     ptr_table_deinit(&cells->windows);
     code_map_deinit(&cells->codes);
     free(cells->select);
+    touch_memo_close(cells->touched);
     arena_deinit(&cells->arena);
     free(cells);
 }

@@ -1,7 +1,11 @@
 /*
  * cells.h - partial aggregates: one cell for each (meter, tenant, window, values of the meter's
- * dim_slots). The delta of an epoch is a table of them; frozen, it is the footer of a segment.
- * Cells of one key from several places fold into one value, in any order.
+ * dim_slots). Those of an epoch are the footer of its segment. Cells of one key from several places
+ * fold into one value, in any order.
+ *
+ * No event pays for a cell when it comes: the sealer makes the cells of an epoch from rows that
+ * stand together by then, and a tick that needs some makes them from the rows so far. What an
+ * event does pay for is the question whether its window is known (cells_touch_rows).
  *
  * A table by groups (cells_open_groups) has the values of group_by in its keys instead: what a
  * window shows. It is filled from other tables, from blocks of rows and from cells of segments, and
@@ -80,12 +84,7 @@ const struct catalog *cells_catalog(const struct cells *cells);
 struct dict *cells_dict(const struct cells *cells);
 
 /* Accepted rows of one type, as they were appended: columns by slot. Adds each to the cells of
- * every meter of the type that it is usage of, meter by meter; `touched` is called with the cell's
- * key (for the window states), may be NULL.
- *
- * With a generation other than 0 a cell is reported only once in it: give the number of the last
- * tick or close record, since between two of those only the first event of a cell means anything to
- * the window states. */
+ * every meter of the type that it is usage of, meter by meter. */
 struct cell_rows {
     uint32_t type;
     uint32_t first; /* of the rows, as an index in each column */
@@ -99,13 +98,22 @@ struct cell_rows {
     uint8_t *const *present; /* [slot][row] */
     uint32_t *const *code;   /* [slot][row]; dict codes, of slots of strings */
 };
+VT_MUST_CHECK vt_err cells_add_rows(struct cells *cells, const struct cell_rows *rows);
+
+/* Adds nothing, but reports the cells that the rows belong to, for the window states: true from
+ * `touched` says that nothing more is to be told of the window, false nothing of the cell.
+ *
+ * That holds for a generation: give the number of the last tick or close record, since between two
+ * of those only the first event of an open window, or of a group of a final one, means anything.
+ * What was told is remembered in a table of fixed size, so some things are told again. Generation
+ * 0: every row of every meter is told. */
 struct cell_touch {
-    void (*touched)(void *context, const struct cell_key *key);
+    bool (*touched)(void *context, const struct cell_key *key);
     void *context;
     uint32_t generation;
 };
-VT_MUST_CHECK vt_err cells_add_rows(struct cells *cells, const struct cell_rows *rows,
-                                    const struct cell_touch *touch);
+VT_MUST_CHECK vt_err cells_touch_rows(struct cells *cells, const struct cell_rows *rows,
+                                      const struct cell_touch *touch);
 
 /* All rows of a block into the cells of a catalog that may be another one: tenant, type and columns
  * bound by name (a column that the block has not, or has as another kind, is absent from every

@@ -33,10 +33,9 @@ row_is_last(const struct cells *cells, const struct cell *cell, const struct cel
     return row_id_compare(event->id, &last->id) > 0;
 }
 
-/* Usage of a meter: through its filter, with a value where one is needed. */
-static vt_err
-row_measures(struct cells *cells, struct meter_plan *plan, const struct cell_rows *rows,
-             uint32_t row, bool *out_measures)
+vt_err
+cell_row_measures(struct cells *cells, struct meter_plan *plan, const struct cell_rows *rows,
+                  uint32_t row, bool *out_measures)
 {
     const struct catalog_meter *meter = plan->meter;
 
@@ -66,7 +65,7 @@ group_make(struct cells *cells, struct meter_plan *plan, const struct cell_rows 
     group->count = 0;
     for (uint32_t row = first; row < end; row++) {
         bool measures = false;
-        vt_err err = row_measures(cells, plan, rows, row, &measures);
+        vt_err err = cell_row_measures(cells, plan, rows, row, &measures);
 
         if (err != VT_OK)
             return err;
@@ -110,7 +109,7 @@ row_into_cell(struct cells *cells, const struct meter_plan *plan, const struct c
 
 static vt_err
 group_take(struct cells *cells, const struct meter_plan *plan, const struct cell_rows *rows,
-           const struct row_group *group, const struct cell_touch *touch)
+           const struct row_group *group)
 {
     for (uint32_t i = 0; i < group->count; i++)
         ptr_table_prefetch_item(&cells->table, group->hash[i].key);
@@ -122,18 +121,12 @@ group_take(struct cells *cells, const struct meter_plan *plan, const struct cell
             err = row_into_cell(cells, plan, rows, group->row[i], cell);
         if (err != VT_OK)
             return err;
-        if (touch == NULL || touch->touched == NULL)
-            continue;
-        if (touch->generation == 0 || touch->generation != cell->generation) {
-            cell->generation = touch->generation;
-            touch->touched(touch->context, &group->key[i]);
-        }
     }
     return VT_OK;
 }
 
 vt_err
-cells_add_rows(struct cells *cells, const struct cell_rows *rows, const struct cell_touch *touch)
+cells_add_rows(struct cells *cells, const struct cell_rows *rows)
 {
     VT_ASSERT(rows->type < cells->catalog->type_count);
     VT_ASSERT(rows->slot_count >= cells->catalog->types[rows->type].field_count);
@@ -148,7 +141,7 @@ cells_add_rows(struct cells *cells, const struct cell_rows *rows, const struct c
             vt_err err = group_make(cells, plan, rows, first, &group);
 
             if (err == VT_OK)
-                err = group_take(cells, plan, rows, &group, touch);
+                err = group_take(cells, plan, rows, &group);
             if (err != VT_OK)
                 return err;
         }

@@ -1,6 +1,7 @@
 /*
  * cells_table.h - the inside of a table of cells, shared by cells.c (table), cells_rows.c
- * (rows), cells_block.c (blocks) and cells_fold.c (values, folding, order). Private to them.
+ * (rows), cells_touch.c (what rows touch), cells_block.c (blocks) and cells_fold.c (values,
+ * folding, order). Private to them.
  *
  * Two tables lead to the same cells: `table` by the whole key, `windows` by (meter, tenant, window
  * start) to the first cell of a window, from which the others are chained.
@@ -37,8 +38,7 @@ struct cell {
         struct cell_last *last;
         struct value_set *set;
     } more;
-    uint32_t generation; /* in which it was reported last; see struct cell_touch */
-    uint32_t dims[];     /* dim_count of the meter's plan */
+    uint32_t dims[]; /* dim_count of the meter's plan */
 };
 
 struct term_plan {
@@ -64,6 +64,8 @@ struct type_plan {
     uint32_t count;
 };
 
+struct touch_memo; /* private to cells_touch.c */
+
 struct cells {
     const struct catalog *catalog;
     struct dict *dict;
@@ -79,6 +81,7 @@ struct cells {
     struct cell_last *borrowed; /* lists those whose id must be copied when the block is done */
     uint32_t *select;           /* rows of a block that a meter takes */
     uint32_t select_max;
+    struct touch_memo *touched; /* malloc; NULL until rows are asked what they touch */
 };
 
 static inline int64_t
@@ -122,6 +125,14 @@ vt_err cells_find_hashed(struct cells *cells, const struct cell_key *key, struct
 /* The first cell of a window, or NULL. */
 struct cell *cells_window(const struct cells *cells, uint32_t meter, uint32_t tenant,
                           int64_t window_start_us);
+
+/* cells_rows.c: whether a row is usage of a meter: through its filter, with a value where one is
+ * needed. */
+vt_err cell_row_measures(struct cells *cells, struct meter_plan *plan, const struct cell_rows *rows,
+                         uint32_t row, bool *out_measures);
+
+/* cells_touch.c */
+void touch_memo_close(struct touch_memo *memo); /* NULL is allowed */
 
 /* One event of the meter into its cell. */
 struct cell_event {

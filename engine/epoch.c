@@ -16,7 +16,9 @@ epoch_parts_open(struct epoch *epoch)
     epoch->tables = calloc(epoch->catalog->type_count + 1, sizeof *epoch->tables);
     epoch->lists = calloc(1, sizeof *epoch->lists);
     epoch->memo = calloc(1, sizeof *epoch->memo);
-    if (epoch->tables == NULL || epoch->lists == NULL || epoch->memo == NULL)
+    epoch->cells_rows = calloc(epoch->catalog->type_count + 1, sizeof *epoch->cells_rows);
+    if (epoch->tables == NULL || epoch->lists == NULL || epoch->memo == NULL ||
+        epoch->cells_rows == NULL)
         return VT_NOMEM;
     epoch->lists->exceptions.item_bytes = sizeof(struct exception_entry);
     epoch->lists->settles.item_bytes = sizeof(struct settle_entry);
@@ -93,6 +95,7 @@ epoch_put(struct epoch *epoch)
     if (before > 1)
         return;
     cells_close(epoch->cells);
+    free(epoch->cells_rows);
     identity_map_close(epoch->identities);
     dict_close(epoch->dict);
     memo_close(epoch);
@@ -439,6 +442,62 @@ epoch_append(struct epoch *epoch, const struct batch *batch, uint32_t index,
     struct epoch_rows rows = {.batch = batch, .count = 1, .index = &index, .identity = identity};
 
     return epoch_append_rows(epoch, &rows, out_row);
+}
+
+/* --- cells */
+
+void
+epoch_cell_rows(const struct epoch *epoch, uint32_t type, const struct row_chunk *chunk,
+                struct cell_rows *out_rows)
+{
+    *out_rows = (struct cell_rows){
+        .type = type,
+        .tenant = chunk->tenant,
+        .time_us = chunk->time_us,
+        .source = chunk->source,
+        .id = chunk->id,
+        .slot_count = epoch->catalog->types[type].field_count,
+        .value = chunk->value,
+        .present = chunk->present,
+        .code = chunk->code,
+    };
+}
+
+/* Rows of the type that are not in the cells yet, a chunk at a time. */
+static vt_err
+cells_catch_up(struct epoch *epoch, uint32_t type)
+{
+    const struct row_table *table = &epoch->tables[type];
+
+    while (epoch->cells_rows[type] < table->row_count) {
+        uint32_t done = epoch->cells_rows[type];
+        uint32_t at = done % EPOCH_CHUNK_ROWS;
+        uint32_t left = table->row_count - done;
+        const struct row_chunk *chunk = table->chunks[done / EPOCH_CHUNK_ROWS];
+        struct cell_rows rows;
+
+        epoch_cell_rows(epoch, type, chunk, &rows);
+        rows.first = at;
+        rows.count = left < EPOCH_CHUNK_ROWS - at ? left : EPOCH_CHUNK_ROWS - at;
+        vt_err err = cells_add_rows(epoch->cells, &rows);
+
+        if (err != VT_OK)
+            return err;
+        epoch->cells_rows[type] += rows.count;
+    }
+    return VT_OK;
+}
+
+vt_err
+epoch_cells(struct epoch *epoch, struct cells **out_cells)
+{
+    vt_err err = VT_OK;
+
+    for (uint32_t type = 0; err == VT_OK && type < epoch->catalog->type_count; type++)
+        err = cells_catch_up(epoch, type);
+    if (err == VT_OK)
+        *out_cells = epoch->cells;
+    return err;
 }
 
 /* --- lists */

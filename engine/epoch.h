@@ -1,12 +1,12 @@
 /*
  * epoch.h - what one partition took in since the last cut, in memory: rows by type, a dictionary,
- * cells, the exception queue's new entries, feed entries. At a cut it is frozen and a new one
- * begins; the sealer turns the frozen one into a segment.
+ * the exception queue's new entries, feed entries; cells where they are asked for. At a cut it is
+ * frozen and a new one begins; the sealer turns the frozen one into a segment.
  *
  * Everything a reader needs is append-only in chunks that never move: a reader takes the counts at
  * a commit boundary (struct epoch_mark) and then reads below them while the owner goes on. The
- * cells are the owner's alone until the freeze; readers that need values of an open epoch aggregate
- * its rows.
+ * cells are the owner's alone, also after the freeze, and made only when a tick wants them; others
+ * who need values of an epoch aggregate its rows.
  *
  * All rows of an epoch were judged under one catalog: a catalog commit is a cut.
  *
@@ -101,7 +101,8 @@ struct epoch {
     struct arena arena; /* the owner's */
     struct dict *dict;
     struct row_table *tables; /* [type_count] */
-    struct cells *cells;
+    struct cells *cells;      /* the owner's, for ever; of the rows below cells_rows */
+    uint32_t *cells_rows;     /* [type_count] */
     struct epoch_lists *lists;
     struct identity_map *identities; /* K -> row, for confirmation; owner only */
     struct code_memo *memo;          /* owner only */
@@ -156,6 +157,12 @@ epoch_row_chunk(const struct epoch *epoch, row_ref row, uint32_t *out_at)
     *out_at = (uint32_t)row % EPOCH_CHUNK_ROWS;
     return epoch->tables[row >> 32].chunks[(uint32_t)row / EPOCH_CHUNK_ROWS];
 }
+
+/* Rows of a chunk as cells take them, but for `first` and `count`. */
+void epoch_cell_rows(const struct epoch *epoch, uint32_t type, const struct row_chunk *chunk,
+                     struct cell_rows *out_rows);
+/* The cells of all rows so far. Owner only, also after the freeze. */
+VT_MUST_CHECK vt_err epoch_cells(struct epoch *epoch, struct cells **out_cells);
 
 /* Brings the place where the map has K, if it has it, into the cache. */
 void epoch_prefetch(const struct epoch *epoch, const struct vt_hash128 *identity);

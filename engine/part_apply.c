@@ -37,19 +37,22 @@ struct touch_context {
     vt_err err;
 };
 
-static void
+static bool
 window_touched(void *context, const struct cell_key *key)
 {
     struct touch_context *touch = context;
     struct window_history history = part_history(touch->part);
+    bool open = false;
 
     if (touch->err == VT_OK)
-        touch->err =
-            window_state_touch(touch->part->windows, &history, key, touch->part->meta.arrival_us);
+        touch->err = window_state_touch(touch->part->windows, &history, key,
+                                        touch->part->meta.arrival_us, &open);
+    return open;
 }
 
+/* The windows that the rows belong to. Their cells are made when somebody wants them. */
 static vt_err
-cells_take(struct part *part, row_ref first, uint32_t count)
+windows_take(struct part *part, row_ref first, uint32_t count)
 {
     uint32_t type = (uint32_t)(first >> 32);
     struct touch_context context = {.part = part, .err = VT_OK};
@@ -62,20 +65,12 @@ cells_take(struct part *part, row_ref first, uint32_t count)
         const struct row_chunk *chunk = epoch_row_chunk(part->epoch, first + done, &at);
 
         run = count - done < EPOCH_CHUNK_ROWS - at ? count - done : EPOCH_CHUNK_ROWS - at;
-        struct cell_rows rows = {
-            .type = type,
-            .first = at,
-            .count = run,
-            .tenant = chunk->tenant,
-            .time_us = chunk->time_us,
-            .source = chunk->source,
-            .id = chunk->id,
-            .slot_count = part->catalog->types[type].field_count,
-            .value = chunk->value,
-            .present = chunk->present,
-            .code = chunk->code,
-        };
-        err = cells_add_rows(part->epoch->cells, &rows, &touch);
+        struct cell_rows rows;
+
+        epoch_cell_rows(part->epoch, type, chunk, &rows);
+        rows.first = at;
+        rows.count = run;
+        err = cells_touch_rows(part->epoch->cells, &rows, &touch);
     }
     return err != VT_OK ? err : context.err;
 }
@@ -106,7 +101,7 @@ pending_take(struct part *part, const struct batch *batch)
     struct epoch_rows rows = {.batch = batch, .count = taken, .index = index, .identity = identity};
     vt_err err = epoch_append_rows(part->epoch, &rows, &first);
 
-    return err == VT_OK ? cells_take(part, first, taken) : err;
+    return err == VT_OK ? windows_take(part, first, taken) : err;
 }
 
 vt_err

@@ -53,13 +53,13 @@ cell_put(void *context, const struct cell_key *key, const struct cell_value *val
 }
 
 static vt_err
-epoch_cells(struct seal *seal, const struct epoch *epoch)
+put_cells(struct seal *seal, const struct cells *from)
 {
     struct seal_cells cells = {0};
     vt_err err = seal_cells_open(seal, &cells);
 
     if (err == VT_OK)
-        err = cells_each(epoch->cells, cell_put, &cells);
+        err = cells_each(from, cell_put, &cells);
     if (err == VT_OK)
         err = seal_cells_finish(&cells);
     seal_cells_close(&cells);
@@ -111,10 +111,14 @@ epoch_feed(struct seal *seal, const struct epoch_mark *mark)
 static vt_err
 seal_all(struct seal *seal, const struct epoch_mark *mark)
 {
-    vt_err err = seal_epoch(seal, mark);
+    struct cells *cells = NULL; /* of the rows; the epoch's own are its owner's */
+    vt_err err = cells_open(seal->catalog, seal->dict, &cells);
 
     if (err == VT_OK)
-        err = epoch_cells(seal, mark->epoch);
+        err = seal_epoch(seal, mark, cells);
+    if (err == VT_OK)
+        err = put_cells(seal, cells);
+    cells_close(cells);
     if (err == VT_OK)
         err = seal_strings(seal);
     if (err == VT_OK)

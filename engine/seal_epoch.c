@@ -1,5 +1,5 @@
 /*
- * seal_epoch.c - the rows of an epoch on their way into a segment, and their identities. The scan
+ * seal_epoch.c - the rows of an epoch on their way into a segment, and their identities and cells. The scan
  * of the epoch counts rows into place by tenant (epoch_scan.c); here they are copied column by
  * column. K is uniform, so identities are counted into as many buckets as there are by K's high
  * bits, and what shares a bucket is put in order by insertion (bucket sort; E. J. Isaac, R. C.
@@ -21,6 +21,7 @@ struct identity {
 struct epoch_copy {
     struct seal *seal;
     struct content *content;
+    struct cells *cells;
     uint64_t group_rows; /* of the group at hand, 0: there is none yet */
     int64_t *sizes;      /* of the extras of a run, [SEAL_ROW_BLOCK] */
     struct byte_list extra;
@@ -175,6 +176,8 @@ block_add(void *context, const struct row_block *block, const struct vt_hash128 
 
     if (err == VT_OK)
         err = content_add(copy->content, block, 0, block->row_count);
+    if (err == VT_OK)
+        err = cells_add_block(copy->cells, CATALOG_NONE, block);
     copy->group_rows += block->row_count;
     for (uint32_t row = 0; err == VT_OK && row < block->row_count;) {
         uint32_t room = seal_rows_room(copy->seal);
@@ -281,9 +284,9 @@ identities_put(struct epoch_copy *copy)
 }
 
 vt_err
-seal_epoch(struct seal *seal, const struct epoch_mark *mark)
+seal_epoch(struct seal *seal, const struct epoch_mark *mark, struct cells *cells)
 {
-    struct epoch_copy copy = {.seal = seal};
+    struct epoch_copy copy = {.seal = seal, .cells = cells};
     vt_err err = content_open(&copy.content);
 
     copy.sizes = malloc(SEAL_ROW_BLOCK * sizeof *copy.sizes);

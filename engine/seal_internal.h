@@ -112,8 +112,9 @@ VT_MUST_CHECK vt_err seal_ids_put(struct seal_ids *ids, const struct run_id *ent
 VT_MUST_CHECK vt_err seal_ids_finish(struct seal_ids *ids);
 void seal_ids_close(struct seal_ids *ids);
 
-/* seal_epoch.c: the rows of an epoch and their identities. */
-VT_MUST_CHECK vt_err seal_epoch(struct seal *seal, const struct epoch_mark *mark);
+/* seal_epoch.c: the rows of an epoch and their identities; the rows go into `cells`, too. */
+VT_MUST_CHECK vt_err seal_epoch(struct seal *seal, const struct epoch_mark *mark,
+                                struct cells *cells);
 
 /* seal_cells.c: SEAL_CELLS, _CELL_IDS, _CELL_SETS. Cells come in their order; the codes in a key,
  * and the strings of a value, are in seal->dict. */

@@ -118,7 +118,7 @@ windows_fold(const struct view *view, const struct windows_query *query, struct 
         for (uint32_t s = 0; err == VT_OK && s < part->sealed_count; s++)
             err = window_fold_add_sealed(fold, part->sealed[s]);
         for (uint32_t m = 0; err == VT_OK && m < part->mark_count; m++)
-            err = window_fold_add_epoch(fold, &part->marks[m], m + 1 < part->mark_count);
+            err = window_fold_add_epoch(fold, &part->marks[m]);
     }
     return err;
 }

@@ -108,6 +108,17 @@ collect_sealed(struct emitter *emitter, const struct win *win, const struct seal
     return collect_scanned(emitter, win, sealed, NULL);
 }
 
+static vt_err
+collect_epoch(struct emitter *emitter, const struct win *win, struct epoch *epoch)
+{
+    struct cells *cells;
+    vt_err err = epoch_cells(epoch, &cells);
+
+    if (err != VT_OK)
+        return err;
+    return cells_fold_window(emitter->cells, cells, win->meter, win->tenant, win->start_us);
+}
+
 /* All that is known of the window, down to its groups. */
 static vt_err
 collect(struct emitter *emitter, const struct win *win)
@@ -124,13 +135,9 @@ collect(struct emitter *emitter, const struct win *win)
         if (catalog_find_meter(epoch->catalog, key) == CATALOG_NONE)
             err = collect_scanned(emitter, win, NULL, epoch);
         else
-            err = cells_fold_window(emitter->cells, epoch->cells, win->meter, win->tenant,
-                                    win->start_us);
+            err = collect_epoch(emitter, win, epoch);
     }
-    if (err != VT_OK)
-        return err;
-    return cells_fold_window(emitter->cells, history->open->cells, win->meter, win->tenant,
-                             win->start_us);
+    return err == VT_OK ? collect_epoch(emitter, win, history->open) : err;
 }
 
 /* The dirty group of a final window that is due, or NULL. */

@@ -120,20 +120,14 @@ window_fold_add_sealed(struct window_fold *fold, const struct sealed *sealed)
 }
 
 vt_err
-window_fold_add_epoch(struct window_fold *fold, const struct epoch_mark *mark, bool frozen)
+window_fold_add_epoch(struct window_fold *fold, const struct epoch_mark *mark)
 {
     vt_err err = VT_OK;
 
     if (fold->nothing)
         return VT_OK;
-    for (uint32_t m = 0; m < fold->catalog->meter_count; m++) {
-        bool in_cells = frozen && catalog_find_meter(mark->epoch->catalog,
-                                                     fold->catalog->meters[m].key) != CATALOG_NONE;
-
-        fold->scan[m] = wants_meter(fold, m) && !in_cells;
-    }
-    if (frozen)
-        err = cells_fold_all(fold->cells, mark->epoch->cells);
+    for (uint32_t m = 0; m < fold->catalog->meter_count; m++)
+        fold->scan[m] = wants_meter(fold, m);
     for (uint32_t type = 0; type < fold->catalog->type_count && err == VT_OK; type++) {
         struct window_scan scan = {type, fold->range.tenant, fold->scan};
 

@@ -1,6 +1,6 @@
 /*
  * window_fold.h - windows as readers see them: totals of (tenant, meter, window, group) now, open
- * and final, folded from any mix of segments, frozen epochs and rows in memory, as far as a query
+ * and final, folded from any mix of segments and rows in memory, as far as a query
  * asks for them.
  *
  * Life:   window_fold_open, add each source once, window_fold_each, window_fold_close.
@@ -33,10 +33,8 @@ void window_fold_close(struct window_fold *fold); /* NULL is allowed */
 
 /* Its cells, and its rows for meters that came into force after it was sealed. */
 VT_MUST_CHECK vt_err window_fold_add_sealed(struct window_fold *fold, const struct sealed *sealed);
-/* `frozen`: the mark was taken after the freeze, so that the epoch's cells may be read; else its
- * rows are. */
-VT_MUST_CHECK vt_err window_fold_add_epoch(struct window_fold *fold, const struct epoch_mark *mark,
-                                           bool frozen);
+/* Its rows: the cells of an epoch are its owner's. */
+VT_MUST_CHECK vt_err window_fold_add_epoch(struct window_fold *fold, const struct epoch_mark *mark);
 VT_MUST_CHECK vt_err window_fold_add_block(struct window_fold *fold, const struct row_block *block);
 /* Cells of a catalog whose meters of one key are defined as in the fold's. */
 VT_MUST_CHECK vt_err window_fold_add_cells(struct window_fold *fold, const struct cells *cells);

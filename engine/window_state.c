@@ -407,7 +407,7 @@ mark_dirty(struct window_state *state, const struct epoch *open, struct win *win
 
 vt_err
 window_state_touch(struct window_state *state, const struct window_history *history,
-                   const struct cell_key *key, int64_t arrival_us)
+                   const struct cell_key *key, int64_t arrival_us, bool *out_open)
 {
     vt_err err = follow(state, history);
 
@@ -418,9 +418,11 @@ window_state_touch(struct window_state *state, const struct window_history *hist
 
     if (win == NULL)
         err = admit(state, history, key, arrival_us, &win);
-    if (err != VT_OK || !win->final)
-        return err;
-    return mark_dirty(state, history->open, win, key, arrival_us);
+    if (err == VT_OK && win->final)
+        err = mark_dirty(state, history->open, win, key, arrival_us);
+    if (err == VT_OK)
+        *out_open = !win->final;
+    return err;
 }
 
 /* Room for `count` pointers, doubled as it grows. */

@@ -55,11 +55,13 @@ void window_state_close(struct window_state *state); /* NULL is allowed */
 VT_MUST_CHECK vt_err window_state_catalog(struct window_state *state, const struct catalog *next);
 
 /* A cell of the open epoch was touched by an event of a commit that arrived at arrival_us. To be
- * called for the first event of a cell in the epoch, and at least for the first one after each tick
- * or close record. */
+ * called, in each epoch and after each tick or close record, at least for the first event of an
+ * open window and for the first of each group of a final one. *out_open: the window is open; until
+ * the next of those nothing more is to be told of it. */
 VT_MUST_CHECK vt_err window_state_touch(struct window_state *state,
                                         const struct window_history *history,
-                                        const struct cell_key *key, int64_t arrival_us);
+                                        const struct cell_key *key, int64_t arrival_us,
+                                        bool *out_open);
 
 struct window_tick {
     uint64_t number;   /* of the commit */

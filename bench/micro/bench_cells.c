@@ -148,7 +148,7 @@ add_rows(const struct rows *rows, struct cells *cells)
                                 .present = present,
                                 .code = code};
 
-        must(cells_add_rows(cells, &run, NULL));
+        must(cells_add_rows(cells, &run));
     }
 }
 

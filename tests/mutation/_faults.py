@@ -197,9 +197,15 @@ fault("an added field may be required", "engine/catalog_extend.c",
 fault("a swapped tie in last", "engine/row_id.c",
       "    return vt_str_compare(row_id_text(a, text_a), row_id_text(b, text_b));",
       "    return vt_str_compare(row_id_text(b, text_b), row_id_text(a, text_a));", "test_cells")
-fault("last by arrival", "engine/cells_rows.c",
+fault("last by arrival", "engine/cells_block.c",
+      "        order = event->time_us < last->time_us ? -1 : event->time_us > last->time_us;",
+      "        order = event->time_us != last->time_us;", ENGINE)
+fault("last by arrival, in an epoch's cells", "engine/cells_rows.c",
       "        return cell->count == 0 || event->time_us > last->time_us;",
-      "        return cell->count == 0 || event->time_us != last->time_us;", ENGINE)
+      "        return cell->count == 0 || event->time_us != last->time_us;", "test_cells")
+fault("a window is told of once and for all", "engine/cells_touch.c",
+      "        if (slot->generation == touch->generation && slot->start_us == key.window_start_us &&",
+      "        if (slot->generation != 0 && slot->start_us == key.window_start_us &&", ENGINE)
 fault("a window is final a moment late", "engine/window_state.c",
       "    while (err == VT_OK && window_state_due_us(state) <= tick->arrival_us) {",
       "    while (err == VT_OK && window_state_due_us(state) < tick->arrival_us) {",

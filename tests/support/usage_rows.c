@@ -206,7 +206,7 @@ usage_run_into_cells(struct cells *cells, const struct usage_row *rows, uint32_t
                            .value = value,
                            .present = present,
                            .code = code};
-    vt_err err = cells_add_rows(cells, &in, touch);
+    vt_err err = touch == NULL ? cells_add_rows(cells, &in) : cells_touch_rows(cells, &in, touch);
 
     arena_deinit(&arena);
 

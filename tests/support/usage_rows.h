@@ -44,6 +44,7 @@ struct usage_times {
 void usage_row_make(uint64_t *seed, uint64_t number, const struct usage_times *times,
                     struct usage_row *out_row);
 
+/* With `touch` it is only told what they touch, and nothing added. */
 void usage_into_cells(struct cells *cells, const struct usage_row *row,
                       const struct cell_touch *touch);
 /* Rows of one type, as one run. */

@@ -85,8 +85,10 @@ rig_each_cell(const struct sealed *sealed, const struct cell_filter *filter,
               void *context)
 {
     struct cells_out out = {segment_of(sealed), filter, each, context};
+    struct cells *cells = NULL;
+    vt_err err = epoch_cells(out.segment->epoch, &cells);
 
-    return cells_each(out.segment->epoch->cells, cell_out, &out);
+    return err == VT_OK ? cells_each(cells, cell_out, &out) : err;
 }
 
 static vt_err
@@ -267,12 +269,15 @@ struct touches {
     struct window_history history;
 };
 
-static void
+static bool
 touched(void *context, const struct cell_key *key)
 {
     struct touches *touches = context;
+    bool open = false;
 
-    must(window_state_touch(touches->rig->state, &touches->history, key, touches->rig->arrival_us));
+    must(window_state_touch(touches->rig->state, &touches->history, key, touches->rig->arrival_us,
+                            &open));
+    return open;
 }
 
 /* Into the epoch's rows, through a batch of one. */

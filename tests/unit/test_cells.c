@@ -303,20 +303,37 @@ Test(cells, windows_fold_one_by_one, .timeout = 60)
     catalog_free(catalog);
 }
 
-static void
+struct touch_count {
+    uint32_t of_meter[16];
+    bool settled; /* what is answered */
+};
+
+static bool
 count_touch(void *context, const struct cell_key *key)
 {
-    uint32_t *touched = context;
+    struct touch_count *count = context;
 
-    touched[key->meter]++;
+    count->of_meter[key->meter]++;
+    return count->settled;
+}
+
+static uint32_t
+count_touches(const struct touch_count *count)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t m = 0; m < VT_COUNT(count->of_meter); m++)
+        sum += count->of_meter[m];
+    return sum;
 }
 
 Test(cells, touches_come_once_a_meter_and_once_a_generation, .timeout = 10)
 {
     struct catalog *catalog = usage_catalog(usage_catalog_text);
     struct cells *cells = open_cells(catalog, false, NULL);
-    uint32_t touched[16] = {0};
-    struct cell_touch touch = {.touched = count_touch, .context = touched};
+    struct touch_count count = {.settled = false};
+    const uint32_t *touched = count.of_meter;
+    struct cell_touch touch = {.touched = count_touch, .context = &count};
     struct usage_row *rows = make_rows(41, 1);
     struct usage_row *row = rows;
 
@@ -337,6 +354,25 @@ Test(cells, touches_come_once_a_meter_and_once_a_generation, .timeout = 10)
         usage_into_cells(cells, row, &touch);
     }
     cr_expect(touched[0] == 5, "%u touches of two generations", touched[0]);
+    uint32_t before = count_touches(&count);
+
+    row->text[0] = "us";
+    touch.generation = 8;
+    usage_into_cells(cells, row, &touch);
+    uint32_t after = count_touches(&count);
+
+    cr_expect(after > before, "another group of a final window is told of");
+    count.settled = true;
+    touch.generation = 9;
+    usage_into_cells(cells, row, &touch);
+    before = count_touches(&count);
+    cr_expect(before > after, "an open window is told of once");
+    row->text[0] = "ap";
+    usage_into_cells(cells, row, &touch);
+    cr_expect(count_touches(&count) == before, "whatever the group");
+    row->time_us += INT64_C(86400000000) * 2;
+    usage_into_cells(cells, row, &touch);
+    cr_expect(count_touches(&count) == 2 * before - after, "and so is another window");
     close_cells(cells);
     free(rows);
     catalog_free(catalog);

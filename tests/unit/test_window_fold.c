@@ -124,12 +124,12 @@ open_query(const struct rig *rig, const struct query *query, struct naive_scope 
 }
 
 static void
-add_epoch(struct window_fold *fold, struct epoch *epoch, bool frozen)
+add_epoch(struct window_fold *fold, struct epoch *epoch)
 {
     struct epoch_mark mark;
 
     cr_assert(epoch_mark_take(epoch, &mark) == VT_OK);
-    cr_expect(window_fold_add_epoch(fold, &mark, frozen) == VT_OK);
+    cr_expect(window_fold_add_epoch(fold, &mark) == VT_OK);
     epoch_mark_put(&mark);
 }
 
@@ -144,8 +144,8 @@ expect_query(struct rig *rig, const struct query *query, uint64_t seed)
     for (uint32_t i = 0; i < rig->sealed_count; i++)
         cr_expect(window_fold_add_sealed(fold, rig->sealed[i]) == VT_OK);
     for (uint32_t i = 0; i < rig->frozen_count; i++)
-        add_epoch(fold, rig->frozen[i], true);
-    add_epoch(fold, rig->open, false);
+        add_epoch(fold, rig->frozen[i]);
+    add_epoch(fold, rig->open);
     cr_expect(window_fold_each(fold, line_of_row, &have) == VT_OK);
     window_fold_close(fold);
     if (!no_one)
@@ -202,7 +202,7 @@ Test(window_fold, an_open_epoch_is_read_below_its_mark, .timeout = 20)
     }
     struct window_fold *fold = open_query(&rig, &queries[0], &scope);
 
-    cr_expect(window_fold_add_epoch(fold, &mark, false) == VT_OK);
+    cr_expect(window_fold_add_epoch(fold, &mark) == VT_OK);
     cr_expect(window_fold_each(fold, line_of_row, &have) == VT_OK);
     lines_of_rows(&scope, rig.rows, 25, &want);
     drop_events(&want);
@@ -237,7 +237,10 @@ Test(window_fold, tables_and_blocks_add_alike, .timeout = 20)
     struct window_fold *folds[2] = {open_query(&rig, &queries[0], &scope),
                                     open_query(&rig, &queries[0], &scope)};
 
-    cr_expect(window_fold_add_cells(folds[0], rig.open->cells) == VT_OK);
+    struct cells *cells = NULL;
+
+    cr_expect(epoch_cells(rig.open, &cells) == VT_OK);
+    cr_expect(window_fold_add_cells(folds[0], cells) == VT_OK);
     for (uint32_t c = 0; c < 6; c++) {
         struct usage_pick pick = {rows, 300, c / 2, c % 2};
         struct dict *dict = NULL;
