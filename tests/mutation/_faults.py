@@ -204,7 +204,8 @@ fault("last by arrival, in an epoch's cells", "engine/cells_rows.c",
       "        return cell->count == 0 || event->time_us > last->time_us;",
       "        return cell->count == 0 || event->time_us != last->time_us;", "test_cells")
 fault("a window is told of once and for all", "engine/cells_touch.c",
-      "        if (slot->generation == touch->generation && slot->start_us == key.window_start_us &&",
+      "        if (slot->generation == touch->generation && "
+      "slot->start_us == key.window_start_us &&",
       "        if (slot->generation != 0 && slot->start_us == key.window_start_us &&", ENGINE)
 fault("a window is final a moment late", "engine/window_state.c",
       "    while (err == VT_OK && window_state_due_us(state) <= tick->arrival_us) {",
