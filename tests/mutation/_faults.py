@@ -206,7 +206,8 @@ fault("last by arrival, in an epoch's cells", "engine/cells_rows.c",
 fault("a window is told of once and for all", "engine/cells_touch.c",
       "        if (slot->generation == touch->generation && "
       "slot->start_us == key.window_start_us &&",
-      "        if (slot->generation != 0 && slot->start_us == key.window_start_us &&", ENGINE)
+      "        if (slot->generation != 0 && slot->start_us == key.window_start_us &&",
+      "test_window_state")
 fault("a window is final a moment late", "engine/window_state.c",
       "    while (err == VT_OK && window_state_due_us(state) <= tick->arrival_us) {",
       "    while (err == VT_OK && window_state_due_us(state) < tick->arrival_us) {",
