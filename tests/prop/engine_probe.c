@@ -17,6 +17,7 @@
 #include "engine_rig.h"
 #include "json_row.h"
 #include "row_batch.h"
+#include "row_columns.h"
 #include "venturi/assert.h"
 #include "venturi/time.h"
 
@@ -24,6 +25,9 @@ struct probe {
     struct engine_rig rig;
     uint64_t random;
     struct row_batch batch;
+    struct row_columns *columns; /* NULL: all goes as rows */
+    uint32_t *row_sizes;
+    uint64_t column_frames;
     uint32_t batch_events;
     uint64_t frames;
     uint64_t events;
@@ -115,14 +119,44 @@ restart_maybe(struct probe *probe)
 }
 
 static void
-flush(struct probe *probe)
+send_rows(struct probe *probe)
 {
-    if (probe->batch.event_count == 0)
-        return;
     engine_rig_check(engine_rig_frame(&probe->rig, VT_FRAME_BATCH_ROWS, probe->batch.event_count,
                                       row_batch_payload(&probe->batch)),
                      "frame");
     probe->frames++;
+}
+
+static void
+send_columns(struct probe *probe)
+{
+    struct row_columns_frame frame;
+    uint32_t count = 0;
+    vt_err err;
+
+    engine_rig_check(row_columns_begin(probe->columns, row_batch_payload(&probe->batch),
+                                       probe->row_sizes, probe->batch.event_count),
+                     "row_columns_begin");
+    while ((err = row_columns_next(probe->columns, &frame)) == VT_OK) {
+        engine_rig_check(
+            engine_rig_frame(&probe->rig, frame.type, frame.event_count, frame.payload), "frame");
+        count += frame.event_count;
+        probe->frames++;
+        probe->column_frames += frame.type == VT_FRAME_BATCH_COLUMNS;
+    }
+    VT_ASSERT(err == VT_END);
+    VT_ASSERT(count == probe->batch.event_count);
+}
+
+static void
+flush(struct probe *probe)
+{
+    if (probe->batch.event_count == 0)
+        return;
+    if (probe->columns == NULL)
+        send_rows(probe);
+    else
+        send_columns(probe);
     probe->events += probe->batch.event_count;
     row_batch_clear(&probe->batch);
     probe->batch_events = random_batch(probe);
@@ -148,6 +182,7 @@ feed(struct probe *probe, const char *text, size_t size)
                 flush(probe);
                 engine_rig_check(row_batch_add(&probe->batch, event), "event");
             }
+            probe->row_sizes[probe->batch.event_count - 1] = (uint32_t)event.size;
             if (probe->batch.event_count >= probe->batch_events)
                 flush(probe);
         }
@@ -218,6 +253,13 @@ main(int argc, char **argv)
         row_batch_init(&probe.batch, options.commit_bytes_max - 8192, VT_BATCH_EVENTS_MAX),
         "row_batch_init");
     probe.batch_events = random_batch(&probe);
+    probe.row_sizes = calloc(VT_BATCH_EVENTS_MAX, sizeof *probe.row_sizes);
+    if (probe.row_sizes == NULL)
+        return 1;
+    if (next_random(&probe, 2) == 0)
+        engine_rig_check(row_columns_open(options.commit_bytes_max - 8192,
+                                          1 + (uint32_t)next_random(&probe, 4), &probe.columns),
+                         "row_columns_open");
     feed(&probe, events, event_bytes);
     uint32_t retried = 0;
 
@@ -235,11 +277,14 @@ main(int argc, char **argv)
 
     core_get_stats(probe.rig.core, &stats);
     printf("N {\"frames\":%llu,\"events\":%llu,\"restarts\":%llu,\"crashes\":%llu,\"clean\":%llu,"
-           "\"segments\":%u,\"retried\":%u}\n",
+           "\"segments\":%u,\"retried\":%u,\"columns\":%llu}\n",
            (unsigned long long)probe.frames, (unsigned long long)probe.events,
            (unsigned long long)probe.rig.restarts, (unsigned long long)probe.rig.crashes,
-           (unsigned long long)probe.clean, store_segment_count(probe.rig.store), retried);
+           (unsigned long long)probe.clean, store_segment_count(probe.rig.store), retried,
+           (unsigned long long)probe.column_frames);
     row_batch_deinit(&probe.batch);
+    row_columns_close(probe.columns);
+    free(probe.row_sizes);
     engine_rig_close(&probe.rig);
     free(catalog);
     free(events);

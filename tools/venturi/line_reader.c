@@ -6,28 +6,44 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "venturi/assert.h"
 
 #define BUFFER_BYTES_MIN (UINT32_C(256) << 10)
 
+static vt_err
+failed(const char *name, int error)
+{
+    return vt_err_detail(error == ENOENT ? VT_NOT_FOUND : VT_IO, "%s: %s", name,
+                         strerrordesc_np(error));
+}
+
 vt_err
 line_reader_open(const char *path, struct line_reader *out_reader)
 {
     struct line_reader reader = {.fd = STDIN_FILENO, .name = path};
+    struct stat info = {.st_mode = 0};
 
     if (strcmp(path, "-") == 0)
         reader.name = "standard input";
     else
         reader.fd = open(path, O_RDONLY | O_CLOEXEC);
     if (reader.fd < 0)
-        return vt_err_detail(VT_NOT_FOUND, "%s: %s", path, strerrordesc_np(errno));
+        return failed(path, errno);
+    if (fstat(reader.fd, &info) != 0 || S_ISDIR(info.st_mode)) {
+        int error = S_ISDIR(info.st_mode) ? EISDIR : errno;
+
+        line_reader_close(&reader);
+        return failed(path, error);
+    }
+    if (S_ISREG(info.st_mode) && info.st_size > 0)
+        reader.bytes_all = (uint64_t)info.st_size;
     reader.buffer = malloc(BUFFER_BYTES_MIN);
     reader.capacity = BUFFER_BYTES_MIN;
     if (reader.buffer == NULL) {
-        if (reader.fd != STDIN_FILENO)
-            close(reader.fd);
+        line_reader_close(&reader);
         return VT_NOMEM;
     }
     *out_reader = reader;
@@ -79,7 +95,7 @@ read_more(struct line_reader *reader)
     if (got < 0 && errno == EINTR)
         return VT_OK;
     if (got < 0)
-        return vt_err_detail(VT_IO, "%s: %s", reader->name, strerrordesc_np(errno));
+        return failed(reader->name, errno);
     reader->ended = got == 0;
     reader->fill += (uint32_t)got;
     return VT_OK;
@@ -92,6 +108,7 @@ line_take(struct line_reader *reader, uint32_t size, uint32_t skip, struct vt_st
     struct vt_str line = {reader->buffer + reader->start, size};
 
     reader->start += size + skip;
+    reader->bytes_taken += (uint64_t)size + skip;
     reader->looked = 0;
     if (reader->skipping) {
         reader->skipping = false;
@@ -121,6 +138,7 @@ line_reader_next(struct line_reader *reader, struct vt_str *out_line)
             /* Its number is taken once; its bytes are thrown away as they come. */
             reader->number += !reader->skipping;
             reader->skipping = true;
+            reader->bytes_taken += size;
             reader->start = reader->fill;
             reader->looked = 0;
         }

@@ -26,9 +26,11 @@ struct line_reader {
     bool ended;
     bool skipping; /* the rest of a line that is too long */
     uint64_t number;
+    uint64_t bytes_taken; /* of the lines so far */
+    uint64_t bytes_all;   /* of a file, when it was opened; 0: not known */
 };
 
-/* "-" is standard input. */
+/* "-" is standard input. A directory is refused here. */
 VT_MUST_CHECK vt_err line_reader_open(const char *path, struct line_reader *out_reader);
 void line_reader_close(struct line_reader *reader);
 
