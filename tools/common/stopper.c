@@ -31,6 +31,6 @@ void
 stopper_end(struct stopper *stopper)
 {
     atomic_store_explicit(&stopper->ended, true, memory_order_release);
-    pthread_kill(stopper->thread, SIGTERM); /* wakes it: it has not been joined */
+    pthread_kill(stopper->thread, SIGINT); /* wakes it: it has not been joined */
     pthread_join(stopper->thread, NULL);
 }
