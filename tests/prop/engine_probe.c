@@ -139,7 +139,8 @@ send_columns(struct probe *probe)
                      "row_columns_begin");
     while ((err = row_columns_next(probe->columns, &frame)) == VT_OK) {
         engine_rig_check(
-            engine_rig_frame(&probe->rig, frame.type, frame.event_count, frame.payload), "frame");
+            engine_rig_frame(&probe->rig, (uint8_t)frame.type, frame.event_count, frame.payload),
+            "frame");
         count += frame.event_count;
         probe->frames++;
         probe->column_frames += frame.type == VT_FRAME_BATCH_COLUMNS;
