@@ -90,6 +90,7 @@ core_close(struct core *core)
     for (uint32_t p = 0; core->parts != NULL && p < core->partition_count; p++)
         part_free(core->parts[p]);
     free(core->parts);
+    dedup_close(core->dedup);
     batch_cache_close(core->batch_cache);
     for (uint32_t i = 0; i < core->catalog_count; i++) {
         catalog_free(core->catalogs[i].catalog);
@@ -179,10 +180,8 @@ item_ack(struct core *core, const struct work *work, struct core_item *item)
     if (item->kind == LOG_FRAME && producer != NULL && item->event_count > 0)
         core_session_durable(producer, item->epoch, item->sequence,
                              item->sequence + item->event_count);
-    for (uint32_t p = 0; item->select_start != NULL && p < core->partition_count; p++)
-        core->ids_in_flight[p] -= item->select_start[p + 1] - item->select_start[p];
-    for (uint32_t p = 0; item->ids_everywhere > 0 && p < core->partition_count; p++)
-        core->ids_in_flight[p] -= item->ids_everywhere;
+    VT_ASSERT(core->ids_in_flight >= item->ids);
+    core->ids_in_flight -= item->ids;
     if (item->waiter == NULL || core->callbacks.acked == NULL)
         return;
     struct core_ack ack = {
@@ -309,6 +308,17 @@ core_due_us(const struct core *core)
     return due == INT64_MAX || due > next_tick ? due : next_tick;
 }
 
+uint64_t
+core_ids_known(const struct core *core)
+{
+    uint64_t ids = 0;
+
+    for (uint32_t p = 0; p < core->partition_count; p++)
+        if (core->parts[p] != NULL)
+            ids += part_dedup_used(core->parts[p]);
+    return ids;
+}
+
 void
 core_get_stats(const struct core *core, struct core_stats *out_stats)
 {
@@ -316,8 +326,5 @@ core_get_stats(const struct core *core, struct core_stats *out_stats)
     out_stats->commits = core->commit_last;
     out_stats->cuts_waiting = core->cuts_waiting;
     out_stats->dedup_ids_max = core->options.dedup_ids_max;
-    out_stats->dedup_ids = 0;
-    for (uint32_t p = 0; p < core->partition_count; p++)
-        if (core->parts[p] != NULL)
-            out_stats->dedup_ids += part_dedup_used(core->parts[p]);
+    out_stats->dedup_ids = core_ids_known(core);
 }

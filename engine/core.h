@@ -65,7 +65,7 @@ struct core_options {
     struct io *seal_io; /* the sealer's; synchronous calls only */
     struct store *store;
     uint32_t worker_count;                  /* 1 to STORE_PARTITIONS_MAX */
-    uint64_t dedup_ids_max;                 /* over all partitions; 0: 64 Mi */
+    uint64_t dedup_ids_max;                 /* of the whole store; 0: 64 Mi; see dedup.h */
     uint64_t cut_bytes;                     /* bytes of frames after which a cut comes; 0: 64 MiB */
     const struct core_callbacks *callbacks; /* NULL: core_inline */
     bool read_only;                         /* recover and view only */

@@ -188,25 +188,31 @@ check_tenant(const struct batch *batch, struct vt_str tenant)
 }
 
 /* Nothing is logged whose ids might not fit the dedup index: refused at the door. What is in flight
- * is not in the owners' counts yet, so it is added. */
+ * is not in the owners' counts yet, or not all of it, so it is added. Those counts are asked only
+ * where the room that was there last time is used up: their owners write them all the time. */
 static vt_err
-check_room(const struct core *core, const struct core_item *item)
+check_room(struct core *core, uint32_t need)
 {
-    for (uint32_t p = 0; p < core->partition_count; p++) {
-        uint64_t need = item->select_start[p + 1] - item->select_start[p];
+    if (need <= core->ids_room)
+        return VT_OK;
+    uint64_t taken = core_ids_known(core) + core->ids_in_flight;
+    uint64_t budget = core->options.dedup_ids_max;
 
-        if (need > 0 && need + core->ids_in_flight[p] > part_dedup_room(core->parts[p]))
-            return vt_err_detail(VT_DEDUP_FULL, "partition %u remembers %llu ids and has no room",
-                                 p, (unsigned long long)part_dedup_used(core->parts[p]));
-    }
-    return VT_OK;
+    core->ids_room = taken < budget ? budget - taken : 0;
+    if (need <= core->ids_room)
+        return VT_OK;
+    return vt_err_detail(VT_DEDUP_FULL,
+                         "%llu of %llu ids are remembered or on their way: no room for %u",
+                         (unsigned long long)taken, (unsigned long long)budget, need);
 }
 
 static void
-count_in_flight(struct core *core, const struct core_item *item)
+count_in_flight(struct core *core, struct core_item *item, uint32_t ids)
 {
-    for (uint32_t p = 0; p < core->partition_count; p++)
-        core->ids_in_flight[p] += item->select_start[p + 1] - item->select_start[p];
+    VT_ASSERT(core->ids_room >= ids);
+    core->ids_room -= ids;
+    core->ids_in_flight += ids;
+    item->ids = ids;
 }
 
 /* The payload of a resend: how many of its events are whose. Tenants by name, {count 4, size 2,
@@ -336,13 +342,13 @@ frame_place(struct core *core, const struct core_frame *frame)
     if (err == VT_OK)
         err = check_tenant(item->batch, frame->tenant);
     if (err == VT_OK)
-        err = check_room(core, item);
+        err = check_room(core, item->event_count);
     if (err != VT_OK) {
         record_undo(core->open);
         open_forget(core);
         return err;
     }
-    count_in_flight(core, item);
+    count_in_flight(core, item, item->event_count);
     item->waiter = frame->waiter;
     return VT_OK;
 }
@@ -460,20 +466,6 @@ core_add_close(struct core *core, const struct close_order *order, void *waiter)
     return err;
 }
 
-/* An exception that becomes a row is remembered like any other, and the positions do not say in
- * which partition. */
-static vt_err
-check_room_everywhere(const struct core *core, uint32_t count)
-{
-    for (uint32_t p = 0; p < core->partition_count; p++) {
-        if (core->parts[p] != NULL &&
-            count + core->ids_in_flight[p] > part_dedup_room(core->parts[p]))
-            return vt_err_detail(VT_DEDUP_FULL, "partition %u has no room for %u ids more", p,
-                                 count);
-    }
-    return VT_OK;
-}
-
 vt_err
 core_add_settle(struct core *core, bool retry, const le64 *positions, uint32_t count, void *waiter)
 {
@@ -488,15 +480,15 @@ core_add_settle(struct core *core, bool retry, const le64 *positions, uint32_t c
         .payload_crc = vt_crc32c(payload.data, payload.size),
         .event_count = retry ? count : 0,
     };
-    vt_err err = retry ? check_room_everywhere(core, count) : VT_OK;
+    /* An exception that becomes a row is remembered like any other. */
+    vt_err err = retry ? check_room(core, count) : VT_OK;
 
     if (err == VT_OK)
         err = record_add(core, &record, payload, &item);
     if (err != VT_OK)
         return err;
     item->waiter = waiter;
-    item->ids_everywhere = retry ? count : 0;
-    for (uint32_t p = 0; p < core->partition_count; p++)
-        core->ids_in_flight[p] += item->ids_everywhere;
+    if (retry)
+        count_in_flight(core, item, count);
     return VT_OK;
 }

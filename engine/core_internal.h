@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "batch_cache.h"
 #include "core.h"
+#include "dedup.h"
 
 #define CORE_MAGIC             UINT32_C(0x45524f43) /* "CORE": set at init, cleared at deinit */
 #define CORE_DEDUP_IDS_DEFAULT (UINT64_C(64) << 20)
@@ -37,7 +38,7 @@ struct core_item {
     uint64_t epoch;
     uint64_t sequence;
     void *waiter;
-    uint32_t ids_everywhere;  /* of a retry: ids that any partition may need to remember */
+    uint32_t ids;             /* that may have to be remembered, at most; 0 once recovered */
     _Atomic uint32_t settled; /* summed by the workers */
 };
 
@@ -132,9 +133,11 @@ struct core {
     uint64_t position_next;
     int64_t arrival_last_us;
     uint64_t bytes_since_cut;
-    uint64_t ids_in_flight[STORE_PARTITIONS_MAX]; /* admitted, not yet acked */
-    bool ended;                                   /* the end mark was submitted */
-    bool worker_failed[STORE_PARTITIONS_MAX];     /* [worker]; each its worker's own */
+    struct dedup *dedup;    /* from the first catalog on; shared by all workers */
+    uint64_t ids_in_flight; /* admitted, not yet acked */
+    uint64_t ids_room;      /* at least so many more fit: refreshed where it does not suffice */
+    bool ended;             /* the end mark was submitted */
+    bool worker_failed[STORE_PARTITIONS_MAX]; /* [worker]; each its worker's own */
 
     struct cut *cut_first; /* complete, oldest first; the first is with the sealer where sealing */
     struct cut *cut_last;
@@ -147,6 +150,7 @@ struct core {
 };
 
 /* core.c */
+uint64_t core_ids_known(const struct core *core); /* remembered by all partitions */
 vt_err core_fail(struct core *core, vt_err err, const char *detail);
 void core_dispatch(struct core *core, struct work *work);
 vt_err core_work_open(struct core *core, enum work_kind kind, struct work **out_work);

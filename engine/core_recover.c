@@ -22,76 +22,105 @@ judging_catalog(const struct core *core, uint64_t cut)
     return found;
 }
 
+/* A start with a smaller budget than what was acked under another one. */
 static vt_err
-sealed_of_partition(struct core *core, uint32_t partition, struct sealed **sealed,
-                    uint32_t *out_count)
+budget_exceeded(const struct core *core, uint64_t known)
 {
-    uint32_t count = 0;
+    return vt_err_detail(
+        VT_DEDUP_FULL, "the store remembers %llu ids, more than the budget of %llu: raise it",
+        (unsigned long long)known, (unsigned long long)core->options.dedup_ids_max);
+}
 
-    for (uint32_t i = 0; i < store_segment_count(core->options.store); i++) {
+/* The open segments of a partition, oldest first. */
+struct sealed_list {
+    struct sealed **sealed;
+    uint32_t count;
+};
+
+static vt_err
+sealed_of_partition(struct core *core, uint32_t partition, struct sealed_list *list)
+{
+    uint32_t segments = store_segment_count(core->options.store);
+
+    list->sealed = calloc(segments + 1u, sizeof(struct sealed *));
+    if (list->sealed == NULL)
+        return VT_NOMEM;
+    for (uint32_t i = 0; i < segments; i++) {
         struct store_segment segment;
 
         store_segment_at(core->options.store, i, &segment);
         if (segment.id.partition != partition)
             continue;
         const struct catalog *catalog = judging_catalog(core, segment.id.cut);
-        vt_err err = catalog == NULL
-                         ? vt_err_detail(VT_DAMAGED, "%s: no catalog judged it", segment.path)
-                         : sealed_open(core->options.seal_io, &segment, catalog, &sealed[count]);
+        vt_err err =
+            catalog == NULL
+                ? vt_err_detail(VT_DAMAGED, "%s: no catalog judged it", segment.path)
+                : sealed_open(core->options.seal_io, &segment, catalog, &list->sealed[list->count]);
 
-        if (err != VT_OK) {
-            *out_count = count;
+        if (err != VT_OK)
             return err;
-        }
-        count++;
+        list->count++;
     }
-    *out_count = count;
     return VT_OK;
 }
 
+/* The tag table, for the budget: a reader only, which takes in nothing new, makes it as large as
+ * what is there. */
 static vt_err
-part_start(struct core *core, uint32_t partition, const struct core_state_parts *states)
+dedup_start(struct core *core, const struct sealed_list *lists)
 {
-    uint32_t count = 0;
-    uint32_t segments = store_segment_count(core->options.store);
-    struct sealed **sealed = calloc(segments + 1u, sizeof(struct sealed *));
+    uint64_t known = 0;
 
-    if (sealed == NULL)
-        return VT_NOMEM;
-    vt_err err = states == NULL ? VT_OK : sealed_of_partition(core, partition, sealed, &count);
+    for (uint32_t p = 0; p < core->partition_count; p++)
+        for (uint32_t i = 0; i < lists[p].count; i++)
+            known += sealed_identity_count(lists[p].sealed[i]);
+    if (core->options.read_only)
+        core->options.dedup_ids_max += known;
+    if (known > core->options.dedup_ids_max)
+        return budget_exceeded(core, known);
+    return dedup_open(core->options.dedup_ids_max, core->options.worker_count, &core->dedup);
+}
 
-    if (err == VT_OK) {
-        struct part_options options = {
-            .partition = partition,
-            .key = core->store.key,
-            .catalog = core_catalog(core),
-            .dedup_ids_max = core->options.dedup_ids_max / core->partition_count + 1024,
-            .next_commit = core->commit_last + 1,
-            .next_position = core->position_next,
-            .state = states == NULL ? (struct vt_bytes){NULL, 0} : states->parts[partition],
-            .sealed_count = count,
-            .sealed = sealed,
-        };
+static vt_err
+part_start(struct core *core, uint32_t partition, const struct core_state_parts *states,
+           const struct sealed_list *list)
+{
+    struct part_options options = {
+        .partition = partition,
+        .key = core->store.key,
+        .catalog = core_catalog(core),
+        .dedup = core->dedup,
+        .next_commit = core->commit_last + 1,
+        .next_position = core->position_next,
+        .state = states == NULL ? (struct vt_bytes){NULL, 0} : states->parts[partition],
+        .sealed_count = list->count,
+        .sealed = list->sealed,
+    };
 
-        err = part_open(&options, &core->parts[partition]);
-    }
-    for (uint32_t i = 0; i < count; i++)
-        sealed_put(sealed[i]); /* the part has its own references */
-    free(sealed);
-    return err;
+    return part_open(&options, &core->parts[partition]);
 }
 
 vt_err
 core_parts_open(struct core *core, const struct core_state_parts *states)
 {
     VT_ASSERT(core_catalog(core) != NULL);
-    for (uint32_t p = 0; p < core->partition_count; p++) {
-        vt_err err = part_start(core, p, states);
+    VT_ASSERT(core->dedup == NULL);
+    struct sealed_list *lists = calloc(core->partition_count, sizeof *lists);
+    vt_err err = lists == NULL ? VT_NOMEM : VT_OK;
 
-        if (err != VT_OK)
-            return err;
+    for (uint32_t p = 0; err == VT_OK && states != NULL && p < core->partition_count; p++)
+        err = sealed_of_partition(core, p, &lists[p]);
+    if (err == VT_OK)
+        err = dedup_start(core, lists);
+    for (uint32_t p = 0; err == VT_OK && p < core->partition_count; p++)
+        err = part_start(core, p, states, &lists[p]);
+    for (uint32_t p = 0; lists != NULL && p < core->partition_count; p++) {
+        for (uint32_t i = 0; i < lists[p].count; i++)
+            sealed_put(lists[p].sealed[i]); /* the parts have their own references */
+        free(lists[p].sealed);
     }
-    return VT_OK;
+    free(lists);
+    return err;
 }
 
 static vt_err
@@ -232,6 +261,8 @@ recover_commit(struct core *core, const struct log_commit *commit)
         err = core_commit_number(core, work, commit->number, commit->arrival_us);
     for (uint32_t p = 0; err == VT_OK && p < core->partition_count; p++)
         err = core_work_part(core, p, work);
+    if (err == VT_OK && core_ids_known(core) > core->options.dedup_ids_max)
+        err = budget_exceeded(core, core_ids_known(core));
     if (err == VT_OK && work->cut != NULL) {
         struct cut *cut = work->cut;
 

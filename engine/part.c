@@ -83,34 +83,38 @@ frozen_add(struct part *part, struct epoch *epoch)
 
 /* --- life */
 
-struct dedup_fill {
+struct id_fill {
     struct dedup *dedup;
     vt_err err;
 };
 
 static void
-dedup_fill_one(void *context, const struct vt_hash128 *k)
+id_fill_one(void *context, const struct vt_hash128 *k)
 {
-    struct dedup_fill *fill = context;
+    struct id_fill *fill = context;
+    uint64_t key = dedup_key(k);
 
     if (fill->err == VT_OK)
-        fill->err = dedup_insert(fill->dedup, k);
+        fill->err = dedup_fill(fill->dedup, &key, 1);
 }
 
 static vt_err
 part_load(struct part *part, const struct part_options *options)
 {
     struct vt_bytes windows = {NULL, 0};
-    struct dedup_fill fill = {.dedup = part->dedup, .err = VT_OK};
+    struct id_fill fill = {.dedup = part->dedup, .err = VT_OK};
+    uint64_t ids = 0;
     vt_err err = VT_OK;
 
     for (uint32_t i = 0; err == VT_OK && i < options->sealed_count; i++) {
         err = sealed_add(part, options->sealed[i]);
         if (err == VT_OK)
-            err = sealed_each_identity(options->sealed[i], dedup_fill_one, &fill);
+            err = sealed_each_identity(options->sealed[i], id_fill_one, &fill);
         if (err == VT_OK)
             err = fill.err;
+        ids += sealed_identity_count(options->sealed[i]);
     }
+    atomic_store_explicit(&part->ids_known, ids, memory_order_relaxed);
     if (err == VT_OK)
         err = part_state_load(part, options->state, &windows);
     if (err == VT_OK)
@@ -125,7 +129,7 @@ part_open(const struct part_options *options, struct part **out_part)
 {
     struct part *part = calloc(1, sizeof *part);
 
-    VT_ASSERT(options->catalog != NULL);
+    VT_ASSERT(options->catalog != NULL && options->dedup != NULL);
     VT_ASSERT(options->next_commit > 0 && options->next_position > 0);
     if (part == NULL)
         return VT_NOMEM;
@@ -133,6 +137,7 @@ part_open(const struct part_options *options, struct part **out_part)
     part->partition = options->partition;
     part->key = options->key;
     part->catalog = options->catalog;
+    part->dedup = options->dedup;
     part->generation = 1;
     part->meta.number = options->next_commit - 1;
     part->meta.arrival_us = INT64_MIN;
@@ -144,8 +149,6 @@ part_open(const struct part_options *options, struct part **out_part)
     part->pending = calloc(1, sizeof *part->pending);
     part->row_of = calloc((uint64_t)part->catalog->tenant_count + 1, sizeof *part->row_of);
     if (part->pending != NULL && part->row_of != NULL && chunk_list_add(&part->rows) != NULL)
-        err = dedup_open(options->dedup_ids_max, &part->dedup);
-    if (err == VT_OK)
         err = part_load(part, options);
     if (err == VT_OK)
         err = part_epoch_open(part);
@@ -173,7 +176,6 @@ part_free(struct part *part)
     for (uint32_t i = 0; i < part->sealed_count; i++)
         sealed_put(part->sealed[i]);
     free(part->sealed);
-    dedup_close(part->dedup);
     chunk_list_deinit(&part->rows);
     free(part->row_of);
     free(part->open.entries);
@@ -340,16 +342,8 @@ part_sealed(struct part *part, uint64_t cut, struct sealed *sealed)
     return VT_OK;
 }
 
-/* --- room */
-
-uint64_t
-part_dedup_room(const struct part *part)
-{
-    return dedup_capacity(part->dedup) - dedup_used(part->dedup);
-}
-
 uint64_t
 part_dedup_used(const struct part *part)
 {
-    return dedup_used(part->dedup);
+    return atomic_load_explicit(&part->ids_known, memory_order_relaxed);
 }

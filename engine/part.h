@@ -15,8 +15,8 @@
  *
  * Life:   part_open (with the state of the last seal and the segments), commits, part_free.
  * Errors: any error but those of part_open leaves the partition behind its log: the engine stops.
- *         That the tag table has room is made sure at the door (part_dedup_room).
- * Thread: the owner's, but part_due_us and part_dedup_*, which any thread may ask.
+ *         That the tag table has room is made sure at the door (core_admit.c).
+ * Thread: the owner's, but part_due_us and part_dedup_used, which any thread may ask.
  */
 #pragma once
 
@@ -29,13 +29,14 @@
 #include "sealed.h"
 #include "venturi/hash.h"
 
+struct dedup;
 struct part;
 
 struct part_options {
     uint32_t partition;
     struct vt_hash_key key;
     const struct catalog *catalog; /* in force */
-    uint64_t dedup_ids_max;        /* size of the tag table, in ids */
+    struct dedup *dedup;           /* the store's, borrowed; has room for what is sealed */
     uint64_t next_commit;          /* number and position that come next */
     uint64_t next_position;
     struct vt_bytes state; /* what part_save made at the last cut; empty for a new store */
@@ -139,6 +140,5 @@ VT_MUST_CHECK vt_err part_snapshot_take(struct part *part, bool want_tenants,
                                         struct part_snapshot *out_snapshot);
 void part_snapshot_put(struct part_snapshot *snapshot);
 
-/* Ids that still fit the tag table. */
-uint64_t part_dedup_room(const struct part *part);
+/* Ids that it remembers: what counts towards the budget. */
 uint64_t part_dedup_used(const struct part *part);

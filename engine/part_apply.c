@@ -120,12 +120,12 @@ row_take(struct part *part, const struct batch *batch, uint32_t index, const str
     struct part_pending *pending = part->pending;
     vt_err err = VT_OK;
 
-    if (batch->id[index].kind != ROW_ID_SEQUENCE)
-        err = dedup_insert(part->dedup, k);
-    if (err == VT_OK && pending->count == PART_PENDING_MAX)
+    if (pending->count == PART_PENDING_MAX)
         err = part_flush(part, batch);
     if (err != VT_OK)
         return err;
+    if (batch->id[index].kind != ROW_ID_SEQUENCE)
+        atomic_store_explicit(&part->ids_known, part_dedup_used(part) + 1, memory_order_relaxed);
     pending->index[pending->count] = index;
     pending->identity[pending->count++] = *k;
     return VT_OK;
@@ -185,18 +185,33 @@ conflict_take(struct part *part, const struct batch *batch, uint32_t index,
 }
 
 vt_err
-part_take(struct part *part, const struct batch *batch, uint32_t index, const struct vt_hash128 *k,
-          uint8_t *out_verdict)
+part_claim(struct part *part, const struct part_event *event, bool *out_candidate)
 {
+    uint64_t key = dedup_key(event->k);
+    uint32_t maybe = 0;
+    vt_err err = VT_OK;
+
+    /* The sequencer took out what a session sent twice, before anything was routed. */
+    if (event->batch->id[event->index].kind != ROW_ID_SEQUENCE)
+        err = dedup_claim(part->dedup, &key, 1, &maybe);
+    if (err == VT_OK)
+        *out_candidate = maybe != 0;
+    return err;
+}
+
+vt_err
+part_take(struct part *part, const struct part_event *event, uint8_t *out_verdict)
+{
+    const struct batch *batch = event->batch;
+    uint32_t index = event->index;
     struct row_block first;
     vt_err err = VT_NOT_FOUND;
 
     VT_ASSERT(batch->reason[index] == VT_REASON_NONE);
     VT_ASSERT(batch->tenant[index] < part->catalog->tenant_count);
-    /* The sequencer took out what a session sent twice, before anything was routed. */
-    if (batch->id[index].kind != ROW_ID_SEQUENCE && dedup_maybe(part->dedup, k)) {
+    if (event->candidate) {
         struct row_wanted wanted = {
-            .identity = k,
+            .identity = event->k,
             .tenant = part->catalog->tenants[batch->tenant[index]].key,
             .source = batch->strings[batch->source[index]],
             .id = &batch->id[index],
@@ -209,7 +224,7 @@ part_take(struct part *part, const struct batch *batch, uint32_t index, const st
     }
     VT_SOMETIMES(err == VT_OK);
     if (err == VT_NOT_FOUND) {
-        err = row_take(part, batch, index, k);
+        err = row_take(part, batch, index, event->k);
         if (err == VT_OK)
             *out_verdict = VT_ACCEPTED;
         return err;
@@ -255,8 +270,9 @@ exception_take(struct part *part, const struct batch *batch, uint32_t index, uin
 }
 
 static vt_err
-event_take(struct part *part, struct batch *batch, uint32_t index, const struct vt_hash128 *k)
+event_take(struct part *part, struct batch *batch, const struct part_event *event)
 {
+    uint32_t index = event->index;
     uint8_t verdict = VT_EXCEPTION;
     uint8_t reason = batch->reason[index];
     uint32_t row = 0;
@@ -268,7 +284,7 @@ event_take(struct part *part, struct batch *batch, uint32_t index, const struct 
     } else {
         err = part_row(part, batch->tenant[index], &row);
         if (err == VT_OK)
-            err = part_take(part, batch, index, k, &verdict);
+            err = part_take(part, event, &verdict);
     }
     if (err != VT_OK)
         return err;
@@ -282,6 +298,11 @@ static vt_err
 group_take(struct part *part, struct batch *batch, const uint32_t *select, uint32_t count)
 {
     struct vt_hash128 ks[APPLY_GROUP] = {{0, 0}};
+    uint64_t keys[APPLY_GROUP] = {0};
+    uint8_t holder[APPLY_GROUP];
+    bool candidate[APPLY_GROUP] = {false};
+    uint32_t key_count = 0;
+    uint32_t maybe = 0;
 
     VT_ASSERT(count <= APPLY_GROUP);
     for (uint32_t i = 0; i < count; i++) {
@@ -289,20 +310,27 @@ group_take(struct part *part, struct batch *batch, const uint32_t *select, uint3
 
         if (batch->reason[index] == VT_REASON_NONE)
             batch->reason[index] = part_judge_time(part, batch, index);
-        if (batch->reason[index] == VT_REASON_NONE && batch->id[index].kind != ROW_ID_SEQUENCE)
-            ks[i] = batch_identity(&part->key, part->catalog->tenants[batch->tenant[index]].key,
-                                   batch->strings[batch->source[index]], &batch->id[index]);
-    }
-    dedup_prefetch(part->dedup, ks, count);
-    for (uint32_t i = 0; i < count; i++)
+        /* The sequencer took out what a session sent twice, before anything was routed. */
+        if (batch->reason[index] != VT_REASON_NONE || batch->id[index].kind == ROW_ID_SEQUENCE)
+            continue;
+        ks[i] = batch_identity(&part->key, part->catalog->tenants[batch->tenant[index]].key,
+                               batch->strings[batch->source[index]], &batch->id[index]);
+        keys[key_count] = dedup_key(&ks[i]);
+        dedup_prefetch(part->dedup, &keys[key_count], 1);
+        holder[key_count++] = (uint8_t)i;
         epoch_prefetch(part->epoch, &ks[i]);
-    for (uint32_t i = 0; i < count; i++) {
-        vt_err err = event_take(part, batch, select[i], &ks[i]);
-
-        if (err != VT_OK)
-            return err;
     }
-    return VT_OK;
+    vt_err err = dedup_claim(part->dedup, keys, key_count, &maybe);
+
+    for (uint32_t i = 0; i < key_count; i++)
+        candidate[holder[i]] = (maybe >> i & 1) != 0;
+    for (uint32_t i = 0; err == VT_OK && i < count; i++) {
+        struct part_event event = {
+            .batch = batch, .index = select[i], .k = &ks[i], .candidate = candidate[i]};
+
+        err = event_take(part, batch, &event);
+    }
+    return err;
 }
 
 vt_err

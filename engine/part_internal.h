@@ -59,8 +59,9 @@ struct part {
     uint32_t partition;
     struct vt_hash_key key;
     const struct catalog *catalog;
-    struct dedup *dedup;
-    struct epoch *epoch; /* the open one */
+    struct dedup *dedup;        /* the store's */
+    _Atomic uint64_t ids_known; /* written by the owner */
+    struct epoch *epoch;        /* the open one */
     uint32_t frozen_count;
     uint32_t frozen_capacity;
     struct epoch **frozen; /* oldest first */
@@ -102,8 +103,18 @@ struct window_history part_history(const struct part *part);
 /* Judges lateness of event `index`, which is valid so far: gives its reason. */
 uint8_t part_judge_time(const struct part *part, const struct batch *batch, uint32_t index);
 /* A valid event: new, or a repeat. Notes the row, or appends the conflict; counts nothing. */
-VT_MUST_CHECK vt_err part_take(struct part *part, const struct batch *batch, uint32_t index,
-                               const struct vt_hash128 *k, uint8_t *out_verdict);
+struct part_event {
+    const struct batch *batch;
+    uint32_t index;
+    const struct vt_hash128 *k; /* {0, 0} for a sequence */
+    bool candidate;             /* what part_claim said of it */
+};
+VT_MUST_CHECK vt_err part_take(struct part *part, const struct part_event *event,
+                               uint8_t *out_verdict);
+/* Remembers the identity of a valid event, if it is no sequence, and says whether it may have been
+ * known. An event that is claimed is taken next. */
+VT_MUST_CHECK vt_err part_claim(struct part *part, const struct part_event *event,
+                                bool *out_candidate);
 
 /* What is noted becomes rows and cells. Before the batch goes. */
 VT_MUST_CHECK vt_err part_flush(struct part *part, const struct batch *batch);

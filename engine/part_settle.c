@@ -322,7 +322,11 @@ retry_take(struct retry *retry, const struct retry_item *item, const struct batc
     if (batch->id[0].kind != ROW_ID_SEQUENCE)
         k = batch_identity(&part->key, part->catalog->tenants[batch->tenant[0]].key,
                            batch->strings[batch->source[0]], &batch->id[0]);
-    err = part_take(part, batch, 0, &k, &verdict);
+    struct part_event event = {.batch = batch, .k = &k};
+
+    err = part_claim(part, &event, &event.candidate);
+    if (err == VT_OK)
+        err = part_take(part, &event, &verdict);
     if (err == VT_OK)
         err = part_flush(part, batch);
     if (err != VT_OK)

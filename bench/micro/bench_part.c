@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "catalog.h"
+#include "dedup.h"
 #include "msgpack_put.h"
 #include "part.h"
 #include "venturi/assert.h"
@@ -171,13 +172,16 @@ main(void)
     struct catalog_zones zones = {.read = no_zone};
     struct vt_str text = {catalog_text, sizeof catalog_text - 1};
 
+    struct dedup *dedup = NULL;
+
     VT_ASSERT(catalog_load(text, &zones, &bench.catalog) == VT_OK);
+    VT_ASSERT(dedup_open(10000000, 1, &dedup) == VT_OK);
     arena_init(&bench.arena, 4 << 20);
     for (uint32_t i = 0; i < EVENTS; i++)
         bench.select[i] = i;
     struct part_options options = {.key = bench.key,
                                    .catalog = bench.catalog,
-                                   .dedup_ids_max = 10000000,
+                                   .dedup = dedup,
                                    .next_commit = 1,
                                    .next_position = 1};
 
@@ -186,6 +190,7 @@ main(void)
     run(&bench, "the same again", ROUNDS / 10, true);
     run(&bench, "sequence ids", ROUNDS, false);
     part_free(bench.part);
+    dedup_close(dedup);
     arena_deinit(&bench.arena);
     catalog_free(bench.catalog);
     return 0;

@@ -56,11 +56,15 @@ bytes_free(struct vt_bytes *bytes)
 static void
 world_part_open(struct part_world *world)
 {
+    /* Like a process that starts anew: an empty table, filled from the segments. */
+    dedup_close(world->dedup);
+    world->dedup = NULL;
+    must(dedup_open(world->dedup_ids_max, 1, &world->dedup));
     struct part_options options = {
         .partition = 0,
         .key = world->maker.key,
         .catalog = world->catalogs[world->catalog],
-        .dedup_ids_max = world->dedup_ids_max,
+        .dedup = world->dedup,
         .next_commit = world->number + 1,
         .next_position = world->maker.position,
         .state = world->state,
@@ -124,6 +128,7 @@ part_world_close(struct part_world *world)
     char segments[128];
 
     part_free(world->part);
+    dedup_close(world->dedup);
     for (uint32_t i = 0; i < world->cut_count; i++) {
         epoch_put(world->cuts[i].epoch);
         bytes_free(&world->cuts[i].state);

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "engine/dedup.h"
 #include "engine/part.h"
 #include "event_maker.h"
 
@@ -37,6 +38,7 @@ struct part_world {
     uint64_t number; /* of the last commit */
     int64_t arrival_us;
     uint64_t dedup_ids_max;
+    struct dedup *dedup;
     uint32_t cut_count; /* frozen and not sealed */
     struct world_cut cuts[WORLD_CUTS_MAX];
     uint32_t sealed_count;

@@ -124,7 +124,7 @@ Test(core, what_might_not_fit_the_index_is_refused_before_it_is_logged, .timeout
     uint64_t taken = 0;
     vt_err err = VT_OK;
 
-    door_open(&door, 1); /* and the 1,024 that each partition has beside its share */
+    door_open(&door, 1025);
     /* Nothing is polled in between: what is in flight counts as well. */
     for (uint32_t i = 0; err == VT_OK && i < 100; i++) {
         struct core_frame frame = frame_of(&door, VT_STR("acme"), EVENTS_MAX);

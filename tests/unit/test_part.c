@@ -435,35 +435,42 @@ Test(part, a_resend_is_received_and_duplicate)
     part_snapshot_put(&snapshot);
 }
 
+/* The door keeps the budget; a table without a free slot is an error all the same. */
 Test(part, a_full_table_is_an_error_and_says_so)
 {
+    enum { IDS = 60 }; /* one line of 32, and tags that are shared */
     struct spec spec = {"acme", "call", "1", NULL, "eu", "1", NULL, NULL, 0};
-    struct made_event events[3];
-    uint32_t select[3] = {0, 1, 2};
-    const char *ids[3] = {"1", "2", "3"};
+    static struct made_event events[IDS];
+    static char ids[IDS][8];
+    uint32_t select[IDS];
+    struct dedup *small = NULL;
 
     part_free(world.part);
     world.part = NULL;
-    world.dedup_ids_max = 2;
+    cr_assert(dedup_open(2, 1, &small) == VT_OK);
     struct part_options options = {
         .key = world.maker.key,
         .catalog = world.catalogs[0],
-        .dedup_ids_max = 2,
+        .dedup = small,
         .next_commit = 1,
         .next_position = 1,
     };
 
     cr_assert(part_open(&options, &world.part) == VT_OK);
-    cr_expect(part_dedup_room(world.part) == 2);
-    for (int i = 0; i < 3; i++) {
+    cr_expect(part_dedup_used(world.part) == 0);
+    for (uint32_t i = 0; i < IDS; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "%u", i);
         spec.id = ids[i];
         events[i] = event_of(&spec, world.arrival_us);
+        select[i] = i;
     }
-    struct batch *batch = event_batch(&world.maker, world.catalogs[0], events, 3);
+    struct batch *batch = event_batch(&world.maker, world.catalogs[0], events, IDS);
 
-    cr_assert(part_begin(world.part, &(struct commit_meta){1, 1, 3, world.arrival_us}) == VT_OK);
-    cr_expect(part_apply(world.part, batch, select, 3) == VT_DEDUP_FULL);
-    cr_expect(part_dedup_room(world.part) == 0);
+    cr_assert(part_begin(world.part, &(struct commit_meta){1, 1, IDS, world.arrival_us}) == VT_OK);
+    cr_expect(part_apply(world.part, batch, select, IDS) == VT_DEDUP_FULL);
+    part_free(world.part);
+    world.part = NULL;
+    dedup_close(small);
 }
 
 /* --- retry and discard */
@@ -692,7 +699,7 @@ Test(part, damaged_state_is_refused)
     struct part_options options = {
         .key = world.maker.key,
         .catalog = world.catalogs[0],
-        .dedup_ids_max = 100,
+        .dedup = world.dedup,
         .next_commit = world.number + 1,
         .next_position = world.maker.position,
         .state = {copy, world.state.size},
