@@ -311,7 +311,7 @@ retry_take(struct retry *retry, const struct retry_item *item, const struct batc
 {
     struct part *part = retry->part;
     struct vt_hash128 k = {0, 0};
-    uint8_t verdict;
+    uint8_t verdict = VT_EXCEPTION;
     uint32_t row;
     vt_err err = part_row(part, batch->tenant[0], &row);
 
