@@ -44,6 +44,9 @@ struct server_ports {
     uint16_t http;
 };
 
+/* Whether it is HOST:PORT; VT_INVALID says what is not. */
+VT_MUST_CHECK vt_err server_address_check(const char *address);
+
 VT_MUST_CHECK vt_err server_open(const struct server_options *options, struct server **out_server);
 void server_get_ports(const struct server *server, struct server_ports *out_ports);
 

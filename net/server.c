@@ -60,13 +60,23 @@ server_viewed(void *context, void *waiter, struct view *view, vt_err err)
     server_call_viewed(context, waiter, view, err);
 }
 
+/* Digits, of a number up to 65535: more would be taken modulo 65536 on the way. */
+static bool
+is_port(const char *text)
+{
+    size_t size = strlen(text);
+
+    return size > 0 && size <= 5 && strspn(text, "0123456789") == size &&
+           strtoul(text, NULL, 10) <= UINT16_MAX;
+}
+
 /* "HOST:PORT", "[V6]:PORT" or ":PORT" to its two parts. */
 static vt_err
 split_address(const char *address, char host[128], char port[16])
 {
     const char *colon = strrchr(address, ':');
 
-    if (colon == NULL || strlen(colon + 1) == 0 || strlen(colon + 1) > 5)
+    if (colon == NULL || !is_port(colon + 1))
         return vt_err_detail(VT_INVALID, "%s: not HOST:PORT", address);
     size_t size = (size_t)(colon - address);
     const char *start = address;
@@ -80,6 +90,15 @@ split_address(const char *address, char host[128], char port[16])
     (void)snprintf(host, 128, "%.*s", size == 0 ? 9 : (int)size, size == 0 ? "127.0.0.1" : start);
     (void)snprintf(port, 16, "%s", colon + 1);
     return VT_OK;
+}
+
+vt_err
+server_address_check(const char *address)
+{
+    char host[128];
+    char port[16];
+
+    return split_address(address, host, port);
 }
 
 static vt_err
@@ -201,9 +220,10 @@ apply_catalog(struct server *server)
     if (err == VT_OK)
         err = core_add_catalog(server->core, (struct vt_str){text, size}, &source, &server->self);
     free(text);
+    if (err != VT_OK)
+        err = text_file_blame(server->options.catalog_path, err);
     if (err != VT_OK && now != NULL) {
-        (void)fprintf(stderr, "venturid: %s is not applied: %s\n", server->options.catalog_path,
-                      vt_err_last());
+        (void)fprintf(stderr, "venturid: the catalog is not applied: %s\n", vt_err_last());
         vt_err_clear();
         return VT_OK;
     }

@@ -47,9 +47,9 @@ from_errno(int error)
 static vt_err
 failed(int error, const char *what, const char *path)
 {
-    const char *name = strerrorname_np(error);
+    const char *why = strerrordesc_np(error);
 
-    return vt_err_detail(from_errno(error), "%s %s: %s", what, path, name == NULL ? "?" : name);
+    return vt_err_detail(from_errno(error), "%s %s: %s", what, path, why == NULL ? "?" : why);
 }
 
 static struct posix_file *

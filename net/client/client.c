@@ -234,7 +234,8 @@ welcome_wait(struct vt_client *client)
         int64_t left = until_ms - client_now_ms();
 
         if (left <= 0)
-            return vt_err_detail(VT_DEADLINE, "%s: no welcome in time", client->options.address);
+            return vt_err_detail(VT_DEADLINE, "%s: no welcome in time; is this the frame port?",
+                                 client->options.address);
         err = client_wait(client, false, (uint32_t)left);
         if (err == VT_OK)
             err = client_read(client);

@@ -153,6 +153,15 @@ client_input_drop(struct vt_client *client, const struct client_input *input)
 
 /* ---- connecting */
 
+/* 0 where it is none: a larger number would be taken modulo 65536 on the way. */
+static uint32_t
+port_read(const char *digits)
+{
+    unsigned long port = strtoul(digits, NULL, 10);
+
+    return port > UINT16_MAX ? 0 : (uint32_t)port;
+}
+
 static vt_err
 address_find(const char *address, struct addrinfo **out_found)
 {
@@ -161,7 +170,8 @@ address_find(const char *address, struct addrinfo **out_found)
     const char *start = address;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 
-    if (colon == NULL || colon[1] == '\0')
+    if (colon == NULL || strlen(colon + 1) > 5 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) || port_read(colon + 1) == 0)
         return vt_err_detail(VT_INVALID, "%s: not HOST:PORT", address);
     size_t size = (size_t)(colon - address);
 

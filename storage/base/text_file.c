@@ -65,3 +65,17 @@ text_file_read(const char *path, uint32_t bytes_max, char **out_text, uint32_t *
     (void)fclose(file); /* was only read */
     return err;
 }
+
+vt_err
+text_file_blame(const char *path, vt_err err)
+{
+    char detail[512];
+
+    VT_ASSERT(err != VT_OK);
+    (void)snprintf(detail, sizeof detail, "%s",
+                   vt_err_last()[0] != '\0' ? vt_err_last() : vt_err_text(err));
+    if (strncmp(detail, path, strlen(path)) == 0)
+        return err; /* it is named already */
+    vt_err_clear();
+    return vt_err_detail(err, "%s: %s", path, detail);
+}

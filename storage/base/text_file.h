@@ -19,3 +19,6 @@ VT_MUST_CHECK vt_err text_file_read(const char *path, uint32_t bytes_max, char *
 /* The same of what is open already, to its end; `name` is for messages. */
 VT_MUST_CHECK vt_err text_stream_read(FILE *file, const char *name, uint32_t bytes_max,
                                       char **out_text, uint32_t *out_size);
+
+/* Puts the name of the file that failed to mean something in front of the detail; gives `err`. */
+vt_err text_file_blame(const char *path, vt_err err);

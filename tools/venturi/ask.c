@@ -27,6 +27,8 @@ ask_open(struct ask *ask, int argc, char **argv, const struct ask_command *comma
 
     if (err == VT_OK)
         err = remote_open(ask->from, token, &ask->remote);
+    if (err == VT_INVALID)
+        return options_misused(argv[0], "%s", vt_err_last());
     if (err != VT_OK)
         return options_failed(argv[0], NULL, err);
     *out_first = first;

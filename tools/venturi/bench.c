@@ -16,7 +16,9 @@ static const char help[] =
     "usage: venturi bench ingest|replay [options]\n"
     "\n"
     "  ingest     durable, exactly-once events a second    (venturi bench ingest --help)\n"
-    "  replay     events a second rated again from the log (venturi bench replay --help)\n";
+    "  replay     events a second rated again from the log (venturi bench replay --help)\n"
+    "\n"
+    "exit status: 0 done, 1 failed, 2 usage\n";
 
 int
 command_bench(int argc, char **argv)
@@ -25,6 +27,8 @@ command_bench(int argc, char **argv)
 
     if (argc >= 2 && strcmp(argv[1], "--help") == 0)
         return fputs(help, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0)
+        return puts("venturi " VENTURI_VERSION) == EOF ? EXIT_FAILED : EXIT_DONE;
     if (argc < 2)
         return options_misused(argv[0], "ingest or replay?");
     (void)snprintf(name, sizeof name, "venturi bench %.32s", argv[1]);

@@ -40,7 +40,9 @@ static const char help[] =
     "  --workers N    of the daemon                              (its default)\n"
     "  --seed N       of the workload                            (1)\n"
     "  --data DIR     keep the store here for verify, replay and summary\n"
-    "  --json         end with one line of JSON\n";
+    "  --json         end with one line of JSON\n"
+    "\n"
+    "exit status: 0 done, 1 failed, 2 usage\n";
 
 struct run {
     struct vt_client *client;

@@ -27,7 +27,9 @@ static const char help[] =
     "  --events N     to ingest where there is no --data   (10000000)\n"
     "  --threads N    1 to 64                              (2)\n"
     "  --runs N       after one to warm up                 (5)\n"
-    "  --json         end with one line of JSON\n";
+    "  --json         end with one line of JSON\n"
+    "\n"
+    "exit status: 0 done, 1 failed, 2 usage\n";
 
 static vt_err
 count_flush(void *context, struct json_out *out)

@@ -12,7 +12,7 @@
 #include "tools/common/stopper.h"
 
 #define FOLLOW_WAIT_NS    250000000L
-#define FEED_PAGE         "10000"
+#define FEED_PAGE         10000
 #define TIMEOUT_DEFAULT_S 60
 
 static const char help[] =
@@ -177,12 +177,14 @@ int
 command_feed(int argc, char **argv)
 {
     struct ask ask = {.from = NULL};
+    uint64_t limit = FEED_PAGE;
+    char limit_text[24];
     struct feed feed = {
         .ask = &ask,
         .name = argv[0],
         .timeout_s = TIMEOUT_DEFAULT_S,
         .request = {.path = "/v1/feed",
-                    .params = {{"cursor", NULL}, {"limit", FEED_PAGE}},
+                    .params = {{"cursor", NULL}, {"limit", limit_text}},
                     .keep = true,
                     .given_up = is_stopped,
                     .context = &feed},
@@ -191,7 +193,7 @@ command_feed(int argc, char **argv)
         ASK_SPEC_FROM(&ask),
         ASK_SPEC_TOKEN(&ask),
         {.name = "cursor", .kind = OPTION_TEXT, .target = &feed.request.params[0].value},
-        {.name = "limit", .kind = OPTION_TEXT, .target = &feed.request.params[1].value},
+        {.name = "limit", .kind = OPTION_NUMBER, .target = &limit, .least = 1, .most = 100000},
         {.name = "follow", .kind = OPTION_FLAG, .target = &feed.follow},
         {.name = "timeout",
          .kind = OPTION_NUMBER,
@@ -203,6 +205,8 @@ command_feed(int argc, char **argv)
     const struct ask_command command = {help, specs, 0};
     int first = 0;
     int status = ask_open(&ask, argc, argv, &command, &first);
+
+    (void)snprintf(limit_text, sizeof limit_text, "%llu", (unsigned long long)limit);
 
     if (status == OPTIONS_GO && feed.follow) {
         status = feed_follow(&feed);

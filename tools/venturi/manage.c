@@ -89,6 +89,8 @@ catalog_file(const struct ask *ask, const char *name, const char *path, bool dif
         };
 
         err = remote_do(ask->remote, &request, &answer);
+        if (err == VT_BAD_CATALOG || err == VT_NOT_EXTENSION || err == VT_TOO_LARGE)
+            err = text_file_blame(path, err);
     }
     free(text);
     if (err == VT_OK)
@@ -110,7 +112,7 @@ command_catalog(int argc, char **argv)
     const struct ask_command command = {catalog_help, specs, show ? 0 : 1};
     int first = 0;
 
-    if (strcmp(verb, "--help") != 0) {
+    if (strcmp(verb, "--help") != 0 && strcmp(verb, "--version") != 0) {
         if (!show && !diff && strcmp(verb, "apply") != 0)
             return options_misused(argv[0], "apply, diff or show must follow");
         argv[1] = argv[0];
@@ -186,15 +188,25 @@ is_number(const char *text)
     return size > 0 && size <= 20 && strspn(text, "0123456789") == size;
 }
 
+/* OPTIONS_GO, or EXIT_USAGE with a message. */
+static int
+positions_check(const struct option_list *positions, const char *name, bool list)
+{
+    if (list && positions->count > 0)
+        return options_misused(name, "--position goes with retry and discard only");
+    for (uint32_t i = 0; i < positions->count; i++)
+        if (!is_number(positions->item[i]))
+            return options_misused(name, "--position %s: not a number", positions->item[i]);
+    return OPTIONS_GO;
+}
+
 /* {"positions":[..]}, or nothing where there are none. */
-static vt_err
-positions_body(const struct option_list *positions, char *body, size_t body_bytes, size_t *out_size)
+static size_t
+positions_body(const struct option_list *positions, char *body, size_t body_bytes)
 {
     size_t at = 0;
 
     for (uint32_t i = 0; i < positions->count; i++) {
-        if (!is_number(positions->item[i]))
-            return vt_err_detail(VT_INVALID, "--position %s: not a number", positions->item[i]);
         int size = snprintf(body + at, body_bytes - at, "%s%s", i == 0 ? "{\"positions\":[" : ",",
                             positions->item[i]);
 
@@ -206,29 +218,24 @@ positions_body(const struct option_list *positions, char *body, size_t body_byte
         body[at++] = ']';
         body[at++] = '}';
     }
-    *out_size = at;
-    return VT_OK;
+    return at;
 }
 
 static int
 exceptions_settle(const struct exceptions *exceptions, const char *name, bool retry)
 {
     char body[32 * (OPTION_LIST_MAX + 1)];
-    size_t size = 0;
+    size_t size = positions_body(&exceptions->positions, body, sizeof body);
     struct remote_answer answer = {.bytes = 0};
-    vt_err err = positions_body(&exceptions->positions, body, sizeof body, &size);
+    const struct remote_request request = {
+        .path = retry ? "/v1/exceptions/retry" : "/v1/exceptions/discard",
+        .post = true,
+        .body = {(const uint8_t *)body, size},
+        .params = {{"tenant", exceptions->tenant}, {"reason", exceptions->reason}},
+        .keep = true,
+    };
+    vt_err err = remote_do(exceptions->ask.remote, &request, &answer);
 
-    if (err == VT_OK) {
-        const struct remote_request request = {
-            .path = retry ? "/v1/exceptions/retry" : "/v1/exceptions/discard",
-            .post = true,
-            .body = {(const uint8_t *)body, size},
-            .params = {{"tenant", exceptions->tenant}, {"reason", exceptions->reason}},
-            .keep = true,
-        };
-
-        err = remote_do(exceptions->ask.remote, &request, &answer);
-    }
     if (err == VT_OK)
         err = print_kept(&answer);
     if (err != VT_OK)
@@ -254,7 +261,7 @@ command_exceptions(int argc, char **argv)
     bool retry = strcmp(verb, "retry") == 0;
     int first = 0;
 
-    if (strcmp(verb, "--help") != 0) {
+    if (strcmp(verb, "--help") != 0 && strcmp(verb, "--version") != 0) {
         if (!list && !retry && strcmp(verb, "discard") != 0)
             return options_misused(argv[0], "list, retry or discard must follow");
         argv[1] = argv[0];
@@ -262,6 +269,9 @@ command_exceptions(int argc, char **argv)
         argv++;
     }
     int status = ask_open(&exceptions.ask, argc, argv, &command, &first);
+
+    if (status == OPTIONS_GO)
+        status = positions_check(&exceptions.positions, argv[0], list);
 
     if (status == OPTIONS_GO && list) {
         vt_err err = exceptions_list(&exceptions);

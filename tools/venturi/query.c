@@ -6,6 +6,7 @@
 #include "ask.h"
 #include "commands.h"
 #include "venturi/assert.h"
+#include "venturi/time.h"
 
 /* An option, and the parameter of the request that it becomes. */
 struct question_option {
@@ -13,7 +14,19 @@ struct question_option {
     const char *param;
     const char *flag;  /* the parameter's value where the option has none; NULL: the option's own */
     const char *needs; /* what is missing where it is not given; NULL: it need not be */
+    bool time;
 };
+
+/* The daemon would refuse it, too; here it is a mistake in the command line. */
+static int
+time_check(const char *command, const char *option, const char *text)
+{
+    struct vt_utc utc;
+
+    if (vt_utc_parse((struct vt_str){text, (uint32_t)strlen(text)}, &utc) == VT_OK)
+        return OPTIONS_GO;
+    return options_misused(command, "--%s %s: not an RFC 3339 time with a zone", option, text);
+}
 
 struct question {
     const char *help;
@@ -51,6 +64,8 @@ question_ask(const struct question *question, int argc, char **argv)
             request.params[i].value = option->flag;
         if (status == OPTIONS_GO && option->needs != NULL && request.params[i].value == NULL)
             status = options_misused(argv[0], "--%s %s is needed", option->name, option->needs);
+        if (status == OPTIONS_GO && option->time && request.params[i].value != NULL)
+            status = time_check(argv[0], option->name, request.params[i].value);
     }
     if (status == OPTIONS_GO)
         status = ask_do(&ask, argv[0], &request);
@@ -80,8 +95,8 @@ command_windows(int argc, char **argv)
             {
                 {.name = "tenant", .param = "tenant"},
                 {.name = "meter", .param = "meter"},
-                {.name = "start", .param = "start"},
-                {.name = "end", .param = "end"},
+                {.name = "start", .param = "start", .time = true},
+                {.name = "end", .param = "end", .time = true},
             },
     };
 
@@ -107,7 +122,7 @@ command_lines(int argc, char **argv)
         .options =
             {
                 {.name = "tenant", .param = "tenant"},
-                {.name = "at", .param = "at"},
+                {.name = "at", .param = "at", .time = true},
             },
     };
 
@@ -184,7 +199,7 @@ command_close(int argc, char **argv)
         .post = true,
         .options =
             {
-                {.name = "before", .param = "before", .needs = "TIME"},
+                {.name = "before", .param = "before", .time = true, .needs = "TIME"},
                 {.name = "tenant", .param = "tenant"},
                 {.name = "dry-run", .param = "dry_run", .flag = "true"},
                 {.name = "force", .param = "force", .flag = "true"},

@@ -249,6 +249,9 @@ remote_do(struct remote *remote, const struct remote_request *request,
                              (unsigned long long)REMOTE_TEXT_MAX);
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return VT_CANCELLED;
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && strstr(remote->curl_error, "HTTP/0.9") != NULL)
+        return vt_err_detail(VT_IO, "%s: it does not speak HTTP; is this the frame port?",
+                             remote->base);
     if (code != CURLE_OK)
         return vt_err_detail(VT_IO, "%s: %s", remote->base,
                              remote->curl_error[0] != '\0' ? remote->curl_error

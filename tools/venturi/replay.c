@@ -79,7 +79,9 @@ catalog_open(struct replay *replay, const char *path, char **text, struct catalo
     uint32_t size = 0;
     vt_err err = text_file_read(path, CATALOG_BYTES_MAX, text, &size);
 
-    return err == VT_OK ? catalog_load((struct vt_str){*text, size}, &source, out_catalog) : err;
+    if (err == VT_OK)
+        err = catalog_load((struct vt_str){*text, size}, &source, out_catalog);
+    return err == VT_OK ? VT_OK : text_file_blame(path, err);
 }
 
 static vt_err
@@ -159,6 +161,10 @@ run(struct replay *replay)
         err = catalog_open(replay, replay->against_path, &replay->texts[1], &replay->against);
     if (err == VT_OK)
         err = store_view_open(replay->data, &replay->store);
+    if (err == VT_OK && query.tenant.size > 0 &&
+        catalog_find_tenant(replay->catalog, query.tenant) == CATALOG_NONE)
+        err = vt_err_detail(VT_NOT_FOUND, "%s: it has no tenant %s", replay->catalog_path,
+                            replay->tenant);
     query.catalog = replay->catalog;
     return err == VT_OK ? rate(replay, &query) : err;
 }

@@ -379,6 +379,9 @@ send_file(struct sender *sender, const struct send_options *options, const char 
     progress_close(&sender->progress);
     int status = err == VT_OK ? EXIT_DONE : options_failed(sender->name, NULL, err);
 
+    if (err == VT_INVALID && sender->client == NULL)
+        status = EXIT_USAGE;
+
     if (sender->client != NULL) {
         int printed = send_summary_print(&sender->summary);
 

@@ -164,6 +164,7 @@ main(int argc, char **argv)
 {
     struct server_options options = {.listen = "127.0.0.1:7400", .http = "127.0.0.1:8080"};
     struct numbers numbers = {0};
+    static char name[] = "venturid";
     bool memory = false;
     int first = 0;
     const struct option_spec specs[] = {
@@ -184,6 +185,8 @@ main(int argc, char **argv)
         {"memory", OPTION_FLAG, &memory, 0, 0},
         {NULL, OPTION_FLAG, NULL, 0, 0},
     };
+
+    argv[0] = name; /* in messages, wherever it was started from */
     int status = options_read(argc, argv, usage_text, specs, &first);
 
     if (status != OPTIONS_GO)
@@ -191,6 +194,9 @@ main(int argc, char **argv)
     if (first < argc)
         return options_misused(argv[0], "%s: no operand is expected", argv[first]);
     numbers_take(&numbers, &options);
+    if (server_address_check(options.listen) != VT_OK ||
+        server_address_check(options.http) != VT_OK)
+        return options_misused(argv[0], "%s", vt_err_last());
     if (memory)
         return memory_print(&options);
     if (options.data_dir == NULL)
