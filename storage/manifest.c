@@ -27,8 +27,11 @@ struct manifest {
     uint64_t live_bytes;               /* of the snapshot at their start */
     uint64_t sequence_used;            /* no later edit may have it */
     uint32_t bad_copies;
-    bool rewrite; /* the files are not known to be equal: write both anew */
-    bool broken;  /* the files hold what memory does not */
+    uint32_t short_copies;
+    uint64_t good_bytes[COPY_COUNT];  /* as found at open */
+    uint32_t last_checks[COPY_COUNT]; /* of the last edit of each file */
+    bool rewrite;                     /* the files are not known to be equal: write both anew */
+    bool broken;                      /* the files hold what memory does not */
 };
 
 static void
@@ -119,6 +122,12 @@ choose(struct manifest *manifest, struct manifest_fold folds[COPY_COUNT])
             manifest->bad_copies |= 1U << i;
     if (best == 1)
         manifest->bad_copies |= 1U;
+    for (uint32_t i = 0; i < COPY_COUNT; i++) {
+        manifest->good_bytes[i] = folds[i].good_bytes;
+        if (folds[i].torn || sequence_of(&folds[i]) != top)
+            manifest->short_copies |= 1U << i;
+    }
+    manifest->short_copies |= manifest->bad_copies;
     manifest->sequence_used = top;
     manifest->state = folds[best].state;
     folds[best].state = (struct manifest_state){0};
@@ -194,13 +203,20 @@ manifest_bad_copies(const struct manifest *manifest)
     return manifest->bad_copies;
 }
 
+uint32_t
+manifest_short_copies(const struct manifest *manifest, uint64_t out_ends[2])
+{
+    memcpy(out_ends, manifest->good_bytes, sizeof manifest->good_bytes);
+    return manifest->short_copies;
+}
+
 /* One file with one snapshot, durable under its name; leaves it open for appending. */
 static vt_err
 write_copy(struct manifest *manifest, uint32_t copy, struct manifest_edit *edit)
 {
     char fresh[PATH_BYTES];
     char path[PATH_BYTES];
-    struct manifest_place place = {manifest->store, manifest->sequence_used, 0, copy};
+    struct manifest_place place = {manifest->store, manifest->sequence_used, 0, copy, 0};
     struct io_file *file = NULL;
 
     path_of(manifest, copy, ".new", fresh);
@@ -224,6 +240,7 @@ write_copy(struct manifest *manifest, uint32_t copy, struct manifest_edit *edit)
         return err;
     }
     manifest->files[copy] = file;
+    manifest->last_checks[copy] = manifest_edit_check(edit);
     return VT_OK;
 }
 
@@ -256,14 +273,20 @@ rewrite(struct manifest *manifest)
 static vt_err
 append(struct manifest *manifest, struct manifest_edit *edit)
 {
-    struct manifest_place place = {manifest->store, manifest->state.sequence + 1, manifest->end, 0};
+    struct manifest_place place = {
+        .store = manifest->store,
+        .sequence = manifest->state.sequence + 1,
+        .offset = manifest->end,
+    };
     vt_err err = VT_OK;
 
     VT_ASSERT(!manifest->rewrite);
     VT_ASSERT(manifest->sequence_used == manifest->state.sequence);
     manifest->sequence_used = place.sequence;
     for (; err == VT_OK && place.copy < COPY_COUNT; place.copy++) {
+        place.previous = manifest->last_checks[place.copy];
         manifest_edit_place(edit, &place);
+        manifest->last_checks[place.copy] = manifest_edit_check(edit);
         err = io_write_at(manifest->files[place.copy], edit->data, edit->bytes, place.offset);
         if (err == VT_OK)
             err = io_sync(manifest->files[place.copy]);

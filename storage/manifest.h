@@ -6,7 +6,7 @@
  * EDIT, version 1: 64 bytes of header, payload, zeros to a multiple of 64
  *   off size field
  *     0    4 magic          bytes 'V' 'T' 'M' '1'
- *     4    4 crc32c         of bytes 8 .. 64 + payload_bytes
+ *     4    4 crc32c         of bytes 8 to the end of the edit, its zeros included
  *     8    2 version        1
  *    10    2 kind           enum manifest_kind
  *    12    4 copy           0 or 1: which file it is of
@@ -14,7 +14,8 @@
  *    24    8 sequence       of this edit; ascends by 1 or more
  *    32    8 offset         in the file
  *    40    8 payload_bytes
- *    48   16 reserved
+ *    48    4 previous       crc32c of the edit before it in the file; 0 in the first
+ *    52   12 reserved
  *
  * SNAPSHOT payload, 96 bytes: all there is; the first edit of every file and nowhere else
  *     0    8 start          newest start number
@@ -107,6 +108,10 @@ const struct manifest_state *manifest_get(const struct manifest *manifest);
 
 /* Bit i is set where copy i was missing, damaged or behind by more than a crash explains. */
 uint32_t manifest_bad_copies(const struct manifest *manifest);
+
+/* Bit i is set where copy i does not hold every edit that the other holds, and nothing else: a bad
+ * copy, or one in which a crash cut an edit short. out_ends gets where its good edits end. */
+uint32_t manifest_short_copies(const struct manifest *manifest, uint64_t out_ends[2]);
 
 /* The start number `start` follows a commit; writes both files anew, so it heals them too. */
 VT_MUST_CHECK vt_err manifest_start(struct manifest *manifest, uint64_t start, uint64_t number,

@@ -25,7 +25,8 @@ struct edit_head {
     le64 sequence;
     le64 offset;
     le64 payload_bytes;
-    uint8_t reserved[16];
+    le32 previous;
+    uint8_t reserved[12];
 };
 _Static_assert(sizeof(struct edit_head) == MANIFEST_EDIT_BYTES, "the table in manifest.h");
 
@@ -216,15 +217,22 @@ void
 manifest_edit_place(struct manifest_edit *edit, const struct manifest_place *place)
 {
     struct edit_head *head = (struct edit_head *)edit->data;
-    uint64_t end = sizeof *head + le64_get(head->payload_bytes);
+    uint64_t bytes = edit_bytes_of(le64_get(head->payload_bytes));
 
     VT_ASSERT(place->offset % MANIFEST_EDIT_BYTES == 0);
-    VT_ASSERT(end <= edit->bytes);
+    VT_ASSERT(bytes <= edit->bytes);
     head->copy = le32_put(place->copy);
     head->store = le64_put(place->store);
     head->sequence = le64_put(place->sequence);
     head->offset = le64_put(place->offset);
-    head->crc32c = le32_put(vt_crc32c(edit->data + CHECKED_FROM, end - CHECKED_FROM));
+    head->previous = le32_put(place->previous);
+    head->crc32c = le32_put(vt_crc32c(edit->data + CHECKED_FROM, bytes - CHECKED_FROM));
+}
+
+uint32_t
+manifest_edit_check(const struct manifest_edit *edit)
+{
+    return le32_get(((const struct edit_head *)edit->data)->crc32c);
 }
 
 void
@@ -458,11 +466,12 @@ check_edit(struct vt_bytes file, uint64_t offset, uint64_t store, uint32_t copy)
 
     if (left < sizeof *head || le32_get(head->magic) != MANIFEST_MAGIC)
         return VT_BAD_MAGIC;
-    if (le64_get(head->payload_bytes) > left - sizeof *head)
+    if (le64_get(head->payload_bytes) > left - sizeof *head ||
+        edit_bytes_of(le64_get(head->payload_bytes)) > left)
         return VT_BAD_LENGTH;
-    uint64_t end = sizeof *head + le64_get(head->payload_bytes);
+    uint64_t bytes = edit_bytes_of(le64_get(head->payload_bytes)) - CHECKED_FROM;
 
-    if (le32_get(head->crc32c) != vt_crc32c(file.data + offset + CHECKED_FROM, end - CHECKED_FROM))
+    if (le32_get(head->crc32c) != vt_crc32c(file.data + offset + CHECKED_FROM, bytes))
         return VT_BAD_CRC;
     if (le64_get(head->store) != store || le32_get(head->copy) != copy ||
         le64_get(head->offset) != offset)
@@ -478,6 +487,7 @@ fold_edit(struct manifest_fold *fold, const struct edit_head *head)
     vt_err err = VT_BAD_TYPE;
 
     if (le64_get(head->sequence) <= fold->state.sequence ||
+        le32_get(head->previous) != fold->last_check ||
         (kind == MANIFEST_SNAPSHOT) != (fold->good_bytes == 0))
         return VT_BAD_CHAIN;
     if (kind == MANIFEST_SNAPSHOT)
@@ -493,6 +503,7 @@ fold_edit(struct manifest_fold *fold, const struct edit_head *head)
     if (kind == MANIFEST_END)
         fold->state.known_number = vt_load64(payload.data);
     fold->state.sequence = le64_get(head->sequence);
+    fold->last_check = le32_get(head->crc32c);
     return VT_OK;
 }
 

@@ -22,6 +22,7 @@ struct manifest_place {
     uint64_t sequence;
     uint64_t offset;
     uint32_t copy;
+    uint32_t previous; /* checksum of the edit before it in this file; 0: none */
 };
 
 VT_MUST_CHECK vt_err manifest_encode_snapshot(const struct manifest_state *state,
@@ -34,6 +35,8 @@ VT_MUST_CHECK vt_err manifest_encode_end(uint64_t number, struct manifest_edit *
 
 /* Writes place and checksum into an encoded edit; may be called again for the other copy. */
 void manifest_edit_place(struct manifest_edit *edit, const struct manifest_place *place);
+/* The checksum that it has there. */
+uint32_t manifest_edit_check(const struct manifest_edit *edit);
 
 /* Applies a seal to a state, in memory. */
 VT_MUST_CHECK vt_err manifest_apply_seal(struct manifest_state *state,
@@ -50,6 +53,7 @@ void manifest_state_deinit(struct manifest_state *state);
 struct manifest_fold {
     struct manifest_state state; /* as of its last good edit; deinit is the caller's */
     uint64_t good_bytes;         /* after the last good edit */
+    uint32_t last_check;         /* of the last good edit */
     uint64_t beyond;             /* sequence of a good edit that stands after a bad one; 0: none */
     bool any;                    /* there was a good edit */
     bool torn;                   /* bytes that are no edit follow the good ones */

@@ -125,7 +125,8 @@ struct vt_bytes store_state(const struct store *store);
 int64_t store_sealed_arrival(const struct store *store);
 
 /* Checks superblock, manifest, lanes and segments; calls `report` for each damage and counts
- * them. */
+ * them. A manifest copy without the last edit of the other one counts: a crash may leave that,
+ * which the next start heals, but a flipped bit looks the same. */
 struct store_damage {
     const char *file;
     uint64_t offset;
@@ -141,3 +142,8 @@ struct store_check {
 VT_MUST_CHECK vt_err store_verify(struct store *store,
                                   void (*report)(void *context, const struct store_damage *damage),
                                   void *context, struct store_check *out_check);
+/* The same of one file alone, named by its path as store_verify names it. */
+VT_MUST_CHECK vt_err store_verify_file(struct store *store, const char *path,
+                                       void (*report)(void *context,
+                                                      const struct store_damage *damage),
+                                       void *context);

@@ -230,15 +230,21 @@ link_commits(struct image images[FILE_COUNT])
 static void
 fix_manifest(struct image *image, uint32_t copy)
 {
+    uint32_t previous = 0;
+
     for (uint64_t at = 0; at + MANIFEST_EDIT_BYTES <= image->size; at += MANIFEST_EDIT_BYTES) {
-        struct manifest_edit edit = {image->data + at, image->size - at};
+        /* Whole edits only: their checksum covers their padding. */
+        struct manifest_edit edit = {image->data + at, (image->size - at) / MANIFEST_EDIT_BYTES *
+                                                           MANIFEST_EDIT_BYTES};
 
         if (memcmp(edit.data, "VTM1", 4) != 0 ||
             vt_load64(edit.data + 40) > edit.bytes - MANIFEST_EDIT_BYTES)
             continue;
-        const struct manifest_place place = {store_id, vt_load64(edit.data + 24), at, copy};
+        const struct manifest_place place = {store_id, vt_load64(edit.data + 24), at, copy,
+                                             previous};
 
         manifest_edit_place(&edit, &place);
+        previous = manifest_edit_check(&edit);
     }
 }
 

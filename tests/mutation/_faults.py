@@ -6,6 +6,7 @@
 FAULTS = []
 
 SIM_LOG = "sim_log --points 2000"
+SIM_FLIPS = "sim_flips --share 16"
 SIM_ENGINE = "sim_engine --points 400 --faults 30 --seconds 40"
 ENGINE = "engine_probe: python3 tests/prop/engine.py --cases 60 --seed 20"
 RATING = "rating_probe: python3 tests/prop/rating.py --cases 40 --seed 20"
@@ -72,6 +73,11 @@ fault("a segment is not synced", "storage/segment_writer.c",
 fault("a flipped bit in a segment passes", "storage/segment_reader.c",
       "    if (vt_crc32c_more(seed, out, info->stored_bytes) != info->stored_crc)",
       "    if (vt_crc32c_more(seed, out, info->stored_bytes) == 0)", "test_segment")
+fault("verify does not see a lost last edit", "storage/manifest.c",
+      "        if (folds[i].torn || sequence_of(&folds[i]) != top)",
+      "        if (folds[i].beyond > top)", SIM_FLIPS)
+fault("a reserved byte of the superblock is not looked at", "storage/superblock.c",
+      "    for (size_t i = 0; i < size; i++)", "    for (size_t i = 1; i < size; i++)", SIM_FLIPS)
 
 # ---- the core: commits, acks, sessions, cuts
 

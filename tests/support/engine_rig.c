@@ -85,6 +85,25 @@ poll_idle(struct engine_rig *rig)
     }
 }
 
+static void
+stop(struct engine_rig *rig)
+{
+    vt_err err = core_stop(rig->core, rig->now_us);
+
+    for (; err == VT_AGAIN; err = core_stop(rig->core, rig->now_us))
+        engine_rig_check(core_poll(rig->core, 1000000), "core_poll");
+    engine_rig_check(err, "core_stop");
+    poll_idle(rig);
+}
+
+void
+engine_rig_stop(struct engine_rig *rig)
+{
+    engine_rig_settle(rig);
+    stop(rig);
+    engine_close(rig);
+}
+
 void
 engine_rig_restart(struct engine_rig *rig, bool crash, bool clean)
 {
@@ -92,14 +111,8 @@ engine_rig_restart(struct engine_rig *rig, bool crash, bool clean)
     uint64_t subset = 0;
 
     engine_rig_settle(rig);
-    if (clean) {
-        vt_err err = core_stop(rig->core, rig->now_us);
-
-        for (; err == VT_AGAIN; err = core_stop(rig->core, rig->now_us))
-            engine_rig_check(core_poll(rig->core, 1000000), "core_poll");
-        engine_rig_check(err, "core_stop");
-        poll_idle(rig);
-    }
+    if (clean)
+        stop(rig);
     if (crash && rig->options.dir == NULL) {
         struct io_sim_crash how = {.seed = rig->options.seed + rig->restarts};
 

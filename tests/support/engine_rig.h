@@ -39,6 +39,8 @@ void engine_rig_check(vt_err err, const char *what);
 /* Makes a new store, or opens what is there. */
 void engine_rig_open(struct engine_rig *rig, const struct engine_rig_options *options);
 void engine_rig_close(struct engine_rig *rig);
+/* A clean stop. The disk stays: rig->io, until engine_rig_close. */
+void engine_rig_stop(struct engine_rig *rig);
 
 /* The engine is dropped and opened again. `crash`: the disk loses what a power cut may take
  * (simulated disk only). */

@@ -351,7 +351,7 @@ static const struct verify_case {
     /* clang-format off */
     { "the other copy of the superblock", "store", 4096 + 9, 4096, 1 },
     { "payload of commit 4",              "lane-00", 200, 0, 1 },
-    { "segment",                          "segments/00000000000000000003-001.vseg", 70, 0, 1 },
+    { "segment",                          "segments/00000000000000000003-001.vseg", 70, 64, 1 },
     /* clang-format on */
 };
 
