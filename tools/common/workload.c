@@ -239,7 +239,10 @@ workload_close(struct workload *workload)
     free(workload);
 }
 
-/* A UUID of version 4; `lane` keeps generators apart whatever their seeds. */
+/*
+ * A UUID of version 4, or of version 7: 48 bits of milliseconds, big-endian (RFC 9562, 5.7). `lane`
+ * keeps generators apart whatever their seeds.
+ */
 static void
 id_make(struct workload *workload, uint64_t random, uint8_t *id)
 {
@@ -247,8 +250,18 @@ id_make(struct workload *workload, uint64_t random, uint8_t *id)
 
     memcpy(id, &random, 8);
     memcpy(id + 8, &other, 8);
-    id[0] = (uint8_t)workload->options.lane;
-    id[6] = (uint8_t)((id[6] & 0x0f) | 0x40);
+    if (workload->options.ids_by_time) {
+        uint64_t ms = (uint64_t)workload->options.start_us / 1000 +
+                      workload->events * (uint64_t)workload->options.step_us / 1000;
+
+        for (uint32_t i = 0; i < 6; i++)
+            id[i] = (uint8_t)(ms >> (40 - 8 * i));
+        id[6] = (uint8_t)((id[6] & 0x0f) | 0x70);
+        id[15] = (uint8_t)workload->options.lane;
+    } else {
+        id[0] = (uint8_t)workload->options.lane;
+        id[6] = (uint8_t)((id[6] & 0x0f) | 0x40);
+    }
     id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
 }
 

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "net/client/column_frame.h"
@@ -27,6 +28,7 @@ struct workload_options {
     uint32_t group_count;  /* subjects; 0: 100 */
     uint32_t batch;        /* events of a frame */
     enum column_ids ids;   /* SEQUENCE or UUID */
+    bool ids_by_time;      /* UUIDs of version 7, which begin with the time, not of version 4 */
     int64_t start_us;      /* event time of the first event */
     int64_t step_us;       /* between events, before jitter; 0: 1 */
 };

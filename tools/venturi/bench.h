@@ -18,7 +18,9 @@ struct bench_ingest_options {
     uint64_t seed;
     uint64_t tenants;
     uint64_t workers;
+    uint64_t start_us; /* event time of the first event; 0: now */
     bool uuid;
+    bool ids_by_time; /* UUIDs of version 7 */
 };
 
 struct bench_ingest_result {

@@ -35,10 +35,11 @@ static const char help[] =
     "  --events N     how many                                   (10000000)\n"
     "  --seconds N    for so long instead\n"
     "  --batch N      events of a frame, 1 to 65536              (1000)\n"
-    "  --ids KIND     sequence (of the producer) or uuid         (sequence)\n"
+    "  --ids KIND     sequence (of the producer), uuid or uuid7  (sequence)\n"
     "  --tenants N    1 to 1000000                               (1000)\n"
     "  --workers N    of the daemon                              (its default)\n"
     "  --seed N       of the workload                            (1)\n"
+    "  --start-us N   event time of the first event, microseconds since 1970 (now)\n"
     "  --data DIR     keep the store here for verify, replay and summary\n"
     "  --json         end with one line of JSON\n"
     "\n"
@@ -167,7 +168,9 @@ drive(const struct bench_ingest_options *options, const struct bench_daemon *dae
         .tenant_count = (uint32_t)options->tenants,
         .batch = run.batch,
         .ids = options->uuid ? COLUMN_IDS_UUID : COLUMN_IDS_SEQUENCE,
-        .start_us = (int64_t)wall.tv_sec * 1000000,
+        .ids_by_time = options->ids_by_time,
+        .start_us =
+            options->start_us > 0 ? (int64_t)options->start_us : (int64_t)wall.tv_sec * 1000000,
     };
     vt_err err = workload_open(&workload, &run.workload);
 
@@ -291,6 +294,14 @@ bench_ingest_run(const struct bench_ingest_options *options, struct bench_ingest
     return err == VT_OK ? check_store(out_daemon->dir, out_result) : err;
 }
 
+static const char *
+ids_name(const struct bench_ingest_options *options)
+{
+    if (!options->uuid)
+        return "sequence";
+    return options->ids_by_time ? "uuid7" : "uuid";
+}
+
 static void
 print_result(const struct bench_ingest_options *options, const struct bench_ingest_result *result,
              bool json)
@@ -304,9 +315,9 @@ print_result(const struct bench_ingest_options *options, const struct bench_inge
            "ack of a frame: p50 %.0f us, p99 %.0f us, max %.0f us\n"
            "CPU: daemon %.2f s, client %.2f s (with the generator); daemon's peak memory %.0f MiB\n"
            "all files of the store, lanes included: %.1f bytes an event\n",
-           options->uuid ? "uuid" : "sequence", options->batch, options->tenants, result->events,
-           result->repeats, result->seconds, rate, result->ack_us_p50, result->ack_us_p99,
-           result->ack_us_max, result->daemon_cpu_seconds, result->client_cpu_seconds,
+           ids_name(options), options->batch, options->tenants, result->events, result->repeats,
+           result->seconds, rate, result->ack_us_p50, result->ack_us_p99, result->ack_us_max,
+           result->daemon_cpu_seconds, result->client_cpu_seconds,
            (double)result->daemon_memory_bytes / 1048576.0,
            (double)result->store_bytes / (double)result->events);
     if (json)
@@ -317,8 +328,8 @@ print_result(const struct bench_ingest_options *options, const struct bench_inge
             ",\"seconds\":%.3f,\"events_per_second\":%.0f,\"ack_us_p50\":%.0f,\"ack_us_p99\":%.0f,"
             "\"daemon_cpu_seconds\":%.3f,\"client_cpu_seconds\":%.3f,\"store_bytes\":%" PRIu64
             "}\n",
-            options->uuid ? "uuid" : "sequence", options->batch, options->tenants, result->events,
-            result->repeats, result->seconds, rate, result->ack_us_p50, result->ack_us_p99,
+            ids_name(options), options->batch, options->tenants, result->events, result->repeats,
+            result->seconds, rate, result->ack_us_p50, result->ack_us_p99,
             result->daemon_cpu_seconds, result->client_cpu_seconds, result->store_bytes);
 }
 
@@ -360,6 +371,10 @@ bench_ingest_command(int argc, char **argv)
          .least = 1,
          .most = 64},
         {.name = "seed", .kind = OPTION_NUMBER, .target = &options.seed},
+        {.name = "start-us",
+         .kind = OPTION_NUMBER,
+         .target = &options.start_us,
+         .most = UINT64_C(1) << 52},
         {.name = "data", .kind = OPTION_TEXT, .target = &options.data},
         {.name = "json", .kind = OPTION_FLAG, .target = &json},
         {.name = NULL},
@@ -368,9 +383,10 @@ bench_ingest_command(int argc, char **argv)
 
     if (status != OPTIONS_GO)
         return status;
-    if (strcmp(ids, "sequence") != 0 && strcmp(ids, "uuid") != 0)
-        return options_misused(argv[0], "--ids %s: sequence or uuid", ids);
-    options.uuid = strcmp(ids, "uuid") == 0;
+    options.ids_by_time = strcmp(ids, "uuid7") == 0;
+    options.uuid = options.ids_by_time || strcmp(ids, "uuid") == 0;
+    if (strcmp(ids, ids_name(&options)) != 0)
+        return options_misused(argv[0], "--ids %s: sequence, uuid or uuid7", ids);
     vt_err err = bench_ingest_run(&options, &result, &daemon);
 
     bench_daemon_clean(&daemon);
