@@ -5,6 +5,7 @@ import importlib
 import json
 import pathlib
 import resource
+import statistics
 import sys
 import time
 import traceback
@@ -47,6 +48,12 @@ class Clock:
 
     def result(self, **more):
         return {"seconds": self.seconds, "client_cpu_seconds": round(self.client_cpu, 3), **more}
+
+
+def warm(runs):
+    """Medians of (seconds, CPU seconds) of several runs of a query but the first."""
+    seconds, spent = zip(*runs[1:])
+    return {"seconds": statistics.median(seconds), "cpu_seconds": statistics.median(spent)}
 
 
 def main():

@@ -19,7 +19,6 @@ import os
 import pathlib
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -182,6 +181,9 @@ class Comparison:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             return {"error": f"not done after {self.chosen.timeout} s"}
+        except BaseException:   # we are told to end: its servers with it
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         try:
             result = json.loads(out)
         except ValueError:
@@ -273,6 +275,7 @@ class Comparison:
 
 def main():
     chosen = options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     work = pathlib.Path(chosen.work or tempfile.mkdtemp(prefix="venturi-peers-"))
     work.mkdir(parents=True, exist_ok=True)
     # Servers that refuse root run as nobody and have to get to their files.

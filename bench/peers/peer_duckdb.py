@@ -1,9 +1,6 @@
 """DuckDB in process: a transaction a batch, from Arrow (duckdb.org/docs: "Data Import", "Insert
 Statements": INSERT ... SELECT or the appender, never row by row)."""
 
-import statistics
-import time
-
 import child
 import machine
 
@@ -66,12 +63,12 @@ def store(context):
                 "distinct": distinct, "sums": context.events.sums(dict(sums))}
     runs = []
     for _ in range(4):
-        began = time.perf_counter()
-        rows = base.execute(QUERY).fetchall()
-        runs.append(time.perf_counter() - began)
+        with child.Clock() as clock:
+            rows = base.execute(QUERY).fetchall()
+        runs.append((clock.seconds, clock.client_cpu))
     cells = {(tenant, kind): int(total) for tenant, kind, total, _ in rows}
     distinct, = base.execute("SELECT count(*) FROM events").fetchone()
-    return {"seconds": statistics.median(runs[1:]), "distinct": distinct,
+    return {**child.warm(runs), "distinct": distinct,
             "cells": [cells.get((tenant, kind), 0) for tenant in names["tenants"]
                       for kind in names["types"]]}
 

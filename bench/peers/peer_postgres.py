@@ -233,17 +233,20 @@ def ids(context):
                 link.commit()
                 return taken
 
+            before = running.usage()["cpu_seconds"]
             with child.Clock() as clock:
                 taken = sum(send(ids_made.copied(batch)) for batch in batches)
+            spent = running.usage()["cpu_seconds"] - before + clock.client_cpu
             # A repeat costs what it costs at ingest: the same statement.
             repeats = ids_made.repeats(context.count, context.batch)
             with child.Clock() as again:
                 found = sum(len(batch) for batch in repeats)
                 found -= sum(send(ids_made.copied(batch)) for batch in repeats)
             size = link.execute("SELECT pg_total_relation_size('ids')").fetchone()[0]
-        return {"insert_seconds": clock.seconds, "repeat_seconds": again.seconds,
+        return {"insert_seconds": clock.seconds, "insert_cpu_seconds": spent, "repeat_seconds": again.seconds,
                 "inserted": taken, "found": found, "repeats": sum(map(len, repeats)),
-                "disk_bytes": size, "resident_bytes": machine.shared_out_bytes(running.process.pid)}
+                "disk_bytes": size,
+                "resident_bytes": machine.shared_out_bytes(running.process.pid)}
 
 
 def version(tools):

@@ -9,7 +9,7 @@ import subprocess
 import child
 import server
 
-WINDOW = 16     # batches in flight
+WINDOW = 16             # batches in flight
 # KEYS: stream, set of ids. ARGV: seven a event, the id first. Gives how many were new.
 KEEP_NEW = """
 local new = 0
@@ -22,6 +22,16 @@ for i = 1, #ARGV, 7 do
     end
 end
 return new
+"""
+# KEYS: stream. ARGV: as above, with a sequence as id, which becomes the entry's: Redis takes
+# entries in ascending order only, so a batch that is sent again is refused.
+KEEP_ORDERED = """
+for i = 1, #ARGV, 7 do
+    redis.call('XADD', KEYS[1], ARGV[i] .. '-1', 'time', ARGV[i + 1], 'quantity', ARGV[i + 2],
+               'tenant', ARGV[i + 3], 'subject', ARGV[i + 4], 'region', ARGV[i + 5], 'type',
+               ARGV[i + 6])
+end
+return #ARGV / 7
 """
 # KEYS: stream. ARGV: first entry, how many. Gives the last entry, then tenants and their sums.
 SUM_SOME = """
@@ -92,27 +102,6 @@ class Link:
             return text
         return rest
 
-    def lines(self, count):
-        """Reads so many replies of one line or of one bulk string (two lines)."""
-        seen, bulk = 0, 0
-        while seen < count:
-            cut = self.data.rfind(b"\r\n") + 2
-            if cut >= 2:
-                lines = self.data[:cut].split(b"\r\n")[:-1]
-                for line in lines:
-                    if bulk:
-                        bulk = 0
-                        seen += 1
-                    elif line[:1] == b"$":
-                        bulk = 1
-                    elif line[:1] == b"-":
-                        raise RuntimeError(line.decode())
-                    else:
-                        seen += 1
-                self.data = self.data[cut:]
-            if seen < count:
-                self._more()
-
     def ask(self, *words):
         self.send(_command(*words))
         return self.reply()
@@ -131,26 +120,21 @@ def _texts(context):
 
 
 def _batches(context, script):
-    """Each batch as the bytes to send, made before the clock runs: one script a batch, or with a
-    sequence one XADD an event under the sequence as entry id, which Redis takes in ascending order
-    only."""
+    """Each batch as one call of the script, made before the clock runs: one call is one write to
+    the log, however many reads its bytes take."""
     done, batch = [], []
-    labels = (b"time", b"quantity", b"tenant", b"subject", b"region", b"type")
+
+    def close():
+        done.append(_command(b"EVALSHA", script, b"2", b"events", b"ids", *batch))
+        batch.clear()
+
     for words in _texts(context):
-        if script:
-            batch += words
-        else:
-            pairs = [word for pair in zip(labels, words[1:]) for word in pair]
-            batch.append(_command(b"XADD", b"events", words[0] + b"-1", *pairs))
-        if len(batch) == context.batch * (7 if script else 1):
-            done.append(batch)
-            batch = []
+        batch += words
+        if len(batch) == context.batch * 7:
+            close()
     if batch:
-        done.append(batch)
-    if script:
-        return [(_command(b"EVALSHA", script, b"2", b"events", b"ids", *words), 1)
-                for words in done]
-    return [(b"".join(commands), len(commands)) for commands in done]
+        close()
+    return done
 
 
 def _sums(link):
@@ -173,23 +157,22 @@ def ingest(context):
                         "--auto-aof-rewrite-percentage", "0"], context.dir,
                        env={"LD_LIBRARY_PATH": context.tools["redis_libraries"]}) as running:
         link = Link(port)
-        script = None
-        if context.events.kind != "sequence":
-            script = link.ask("SCRIPT", "LOAD", KEEP_NEW)
+        ordered = context.events.kind == "sequence"
+        script = link.ask("SCRIPT", "LOAD", KEEP_ORDERED if ordered else KEEP_NEW)
         batches = _batches(context, script)
         before = running.usage()
-        waiting = collections.deque()
+        kept = answered = 0
         with child.Clock() as clock:
-            for data, replies in batches:
-                link.send(data)
-                waiting.append(replies)
-                if len(waiting) >= WINDOW:
-                    link.lines(waiting.popleft())
-            while waiting:
-                link.lines(waiting.popleft())
+            for number, batch in enumerate(batches):
+                link.send(batch)
+                if number - answered >= WINDOW:
+                    kept += link.reply()
+                    answered += 1
+            for _ in range(len(batches) - answered):
+                kept += link.reply()
         distinct = link.ask("XLEN", "events")
-        if script and link.ask("SCARD", "ids") != distinct:
-            raise RuntimeError("the set of ids and the stream differ")
+        if kept != distinct or not ordered and link.ask("SCARD", "ids") != distinct:
+            raise RuntimeError("answers, the set of ids and the stream differ")
         size = sum(path.stat().st_size for path in context.dir.rglob("*.aof"))
         return server.measured(running, clock, before, distinct=distinct, bytes=size,
                                sums=context.events.sums(_sums(link)))

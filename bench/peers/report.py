@@ -58,11 +58,11 @@ def _classes(section, kinds):
     for kind in kinds:
         for durability in (rows.SYNCED, rows.FILES):
             for exactness in order:
-                part = [row for row in section if (row["ids"], row["durability"],
-                                                   row["exactness"]) == (kind, durability, exactness)]
+                promise = (kind, durability, exactness)
+                part = [row for row in section
+                        if (row["ids"], row["durability"], row["exactness"]) == promise]
                 if part:
-                    yield (kind, durability, exactness,
-                           sorted(part, key=lambda row: -(row["median_per_second"] or 0)))
+                    yield (*promise, sorted(part, key=lambda row: -(row["median_per_second"] or 0)))
 
 
 def _ingest(section):
@@ -94,20 +94,28 @@ def _ids(section):
         for row in part:
             runs = row["runs"]
             if _wrong(row):
-                lines.append([row["does"], f"WRONG: {_wrong(row)}", "", "", "", "", _loads(runs)])
+                lines.append([row["does"], f"WRONG: {_wrong(row)}", "", "", "", "", "",
+                              _loads(runs)])
                 continue
             count = runs[0]["inserted"]
+            spent = statistics.median(run["insert_cpu_seconds"] * 1e6 / count for run in runs)
             lines.append([
                 row["does"], f"{count:,}",
                 _spread([count / run["insert_seconds"] for run in runs]),
+                f"{spent:.2f}",
                 _spread([run["repeats"] / run["repeat_seconds"] for run in runs]),
                 f"{statistics.median(run['resident_bytes'] for run in runs) / count:.1f}",
                 f"{statistics.median(run['disk_bytes'] for run in runs) / count:.1f}",
                 _loads(runs)])
         out += [f"\n**Random 128-bit ids; {durability}; {exactness}**\n"]
-        out += _table(("what", "ids", "new ids/s", "repeated ids/s", "resident bytes an id",
+        out += _table(("what", "ids", "new ids/s", "CPU us a new id", "repeated ids/s", "resident bytes an id",
                        "bytes on disk an id", "load average; others' CPU before"), lines)
     return out
+
+
+def _cpu_ns(runs):
+    spent = statistics.median(run["cpu_seconds"] * 1e9 / run["distinct"] for run in runs)
+    return f"; {spent:.1f} ns"
 
 
 def _store(section):
@@ -134,7 +142,8 @@ def _store(section):
             runs += done
             found = next((run["wrong"] for run in done if run["wrong"]), None)
             rates.append(f"WRONG: {found}" if found else
-                         _spread([rate_of(None, run) for run in done]) if done else "")
+                         _spread([rate_of(None, run) for run in done]) + _cpu_ns(done)
+                         if done else "")
         lines.append([one["does"], one["exactness"], *sizes])
         if runs:
             scans.append([one["does"], *rates, _loads(runs)])
@@ -142,7 +151,7 @@ def _store(section):
     out += [f"\n**Bytes an event, {count:,} events** (duplicates: as named; not one ranking)\n"]
     out += _table(("what", "duplicates", *(f"ids {kind}" for kind in kinds)), lines)
     if scans:
-        out += ["\n**Rows a second, sum by tenant and type with a price, warm**\n"]
+        out += ["\n**Rows a second, sum by tenant and type with a price, warm; CPU a row**\n"]
         out += _table(("what", *(f"ids {kind}" for kind in kinds),
                        "load average; others' CPU before"), scans)
     return out

@@ -55,12 +55,12 @@ ROWS = (
     Row("ingest", "redis", "peer_redis:ingest", "Redis: stream and set of ids in one script a"
         " batch, appendfsync always", FOR_EVER, kinds=("uuid",), needs=("redis",),
         page="redis.io/docs: Redis persistence, Scripting with Lua"),
-    Row("ingest", "redis-ordered", "peer_redis:ingest", "Redis: XADD under explicit entry ids,"
-        " pipelined, appendfsync always", ORDERED, kinds=("sequence",), needs=("redis",),
+    Row("ingest", "redis-ordered", "peer_redis:ingest", "Redis: stream under explicit entry ids,"
+        " one script a batch, appendfsync always", ORDERED, kinds=("sequence",), needs=("redis",),
         page="redis.io/docs: Redis Streams, Redis pipelining"),
     Row("ingest", "nats-events", "peer_nats:ingest_events", "NATS JetStream: a message an event,"
         " Nats-Msg-Id, sync_interval always", WINDOW, kinds=("uuid",), needs=("nats",),
-        events_max=20_000, page="docs.nats.io: JetStream, Model Deep Dive: message deduplication"),
+        events_max=5_000, page="docs.nats.io: JetStream, Model Deep Dive: message deduplication"),
     Row("ingest", "nats-frames", "peer_nats:ingest_frames", "NATS JetStream: a message of 1,000"
         " events, Nats-Msg-Id, sync_interval always", WINDOW_FRAMES, kinds=("sequence",),
         needs=("nats",), page="docs.nats.io: JetStream, Model Deep Dive"),

@@ -21,4 +21,5 @@ for program in "${programs[@]}"; do
         break
     fi
 done
-VENTURI_BUILD=$build exec python3 bench/peers/compare.py "$@"
+export VENTURI_BUILD=$build PYTHONDONTWRITEBYTECODE=1
+exec python3 bench/peers/compare.py "$@"

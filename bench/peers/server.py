@@ -20,7 +20,7 @@ def connect(port, seconds=20):
     end = time.monotonic() + seconds
     while True:
         try:
-            link = socket.create_connection(("127.0.0.1", port), timeout=600)
+            link = socket.create_connection(("127.0.0.1", port), timeout=120)
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return link
         except OSError:

@@ -51,6 +51,7 @@ main(int argc, char **argv)
         check("commit", mdb_txn_commit(transaction));
     }
     result.insert_seconds = seconds_now() - began;
+    result.insert_cpu_seconds = cpu_seconds_now();
     began = seconds_now();
     for (uint64_t first = 0; first < task.repeats; first += task.batch) {
         check("begin", mdb_txn_begin(environment, NULL, MDB_RDONLY, &transaction));

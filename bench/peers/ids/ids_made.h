@@ -58,8 +58,18 @@ resident_bytes(void)
     return resident * 4096;
 }
 
+static inline double
+cpu_seconds_now(void) /* of all threads */
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 struct ids_result {
     double insert_seconds;
+    double insert_cpu_seconds;
     double repeat_seconds;
     uint64_t inserted;
     uint64_t repeats;
@@ -69,10 +79,11 @@ struct ids_result {
 static inline void
 result_print(const struct ids_result *result)
 {
-    printf("{\"insert_seconds\":%.6f,\"repeat_seconds\":%.6f,\"inserted\":%" PRIu64
-           ",\"repeats\":%" PRIu64 ",\"found\":%" PRIu64 ",\"resident_bytes\":%" PRIu64 "}\n",
-           result->insert_seconds, result->repeat_seconds, result->inserted, result->repeats,
-           result->found, resident_bytes());
+    printf("{\"insert_seconds\":%.6f,\"insert_cpu_seconds\":%.6f,\"repeat_seconds\":%.6f,"
+           "\"inserted\":%" PRIu64 ",\"repeats\":%" PRIu64 ",\"found\":%" PRIu64
+           ",\"resident_bytes\":%" PRIu64 "}\n",
+           result->insert_seconds, result->insert_cpu_seconds, result->repeat_seconds,
+           result->inserted, result->repeats, result->found, resident_bytes());
 }
 
 /* DIR COUNT BATCH. */

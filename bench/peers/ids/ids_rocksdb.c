@@ -122,6 +122,7 @@ main(int argc, char **argv)
         check("write", error);
     }
     result.insert_seconds = seconds_now() - began;
+    result.insert_cpu_seconds = cpu_seconds_now();
     began = seconds_now();
     for (uint64_t first = 0; first < task.repeats; first += task.batch) {
         uint64_t count = task.repeats - first < task.batch ? task.repeats - first : task.batch;
