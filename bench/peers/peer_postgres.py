@@ -243,9 +243,9 @@ def ids(context):
                 found = sum(len(batch) for batch in repeats)
                 found -= sum(send(ids_made.copied(batch)) for batch in repeats)
             size = link.execute("SELECT pg_total_relation_size('ids')").fetchone()[0]
-        return {"insert_seconds": clock.seconds, "insert_cpu_seconds": spent, "repeat_seconds": again.seconds,
-                "inserted": taken, "found": found, "repeats": sum(map(len, repeats)),
-                "disk_bytes": size,
+        return {"insert_seconds": clock.seconds, "insert_cpu_seconds": spent,
+                "repeat_seconds": again.seconds, "inserted": taken, "found": found,
+                "repeats": sum(map(len, repeats)), "disk_bytes": size,
                 "resident_bytes": machine.shared_out_bytes(running.process.pid)}
 
 

@@ -108,8 +108,9 @@ def _ids(section):
                 f"{statistics.median(run['disk_bytes'] for run in runs) / count:.1f}",
                 _loads(runs)])
         out += [f"\n**Random 128-bit ids; {durability}; {exactness}**\n"]
-        out += _table(("what", "ids", "new ids/s", "CPU us a new id", "repeated ids/s", "resident bytes an id",
-                       "bytes on disk an id", "load average; others' CPU before"), lines)
+        out += _table(("what", "ids", "new ids/s", "CPU us a new id", "repeated ids/s",
+                       "resident bytes an id", "bytes on disk an id",
+                       "load average; others' CPU before"), lines)
     return out
 
 
