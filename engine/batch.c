@@ -66,12 +66,17 @@ batch_number_reason(vt_err err)
 #define COLUMN_MAKE(reader, column)            \
     (((column) = arena_zalloc((reader)->arena, \
                               (uint64_t)(reader)->batch->event_count * sizeof *(column))) != NULL)
+/* One that is written in full before it is read. */
+#define COLUMN_ROOM(reader, column)           \
+    (((column) = arena_alloc((reader)->arena, \
+                             (uint64_t)(reader)->batch->event_count * sizeof *(column))) != NULL)
 
 const struct tenant_memo *
 batch_tenant_find(struct batch_reader *reader, uint32_t code)
 {
     struct tenant_memo *memo = &reader->memos[code % TENANT_MEMOS];
 
+    VT_ASSERT(reader->memos != NULL);
     VT_ASSERT(code < reader->strings.count);
     if (memo->code != code + 1) {
         const struct batch_options *options = reader->options;
@@ -82,6 +87,20 @@ batch_tenant_find(struct batch_reader *reader, uint32_t code)
         memo->partition = batch_partition(&options->key, options->partition_count, name);
     }
     return memo;
+}
+
+vt_err
+batch_memos_prepare(struct batch_reader *reader)
+{
+    if (reader->memos == NULL)
+        reader->memos = arena_zalloc(reader->arena, TENANT_MEMOS * sizeof *reader->memos);
+    return reader->memos == NULL ? VT_NOMEM : VT_OK;
+}
+
+vt_err
+batch_ids_prepare(struct batch_reader *reader)
+{
+    return COLUMN_MAKE(reader, reader->batch->id) ? VT_OK : VT_NOMEM;
 }
 
 vt_err
@@ -222,11 +241,10 @@ batch_make(struct batch_reader *reader, const struct batch_frame *frame)
     batch->frame_type = frame->type;
     batch->event_count = frame->event_count;
     batch->reader = reader;
-    bool made = COLUMN_MAKE(reader, batch->reason) && COLUMN_MAKE(reader, batch->verdict) &&
-                COLUMN_MAKE(reader, batch->partition) && COLUMN_MAKE(reader, batch->tenant) &&
-                COLUMN_MAKE(reader, batch->type) && COLUMN_MAKE(reader, batch->time_us) &&
-                COLUMN_MAKE(reader, batch->source) && COLUMN_MAKE(reader, batch->id) &&
-                COLUMN_MAKE(reader, batch->tenant_name);
+    bool made = COLUMN_MAKE(reader, batch->reason) && COLUMN_ROOM(reader, batch->verdict) &&
+                COLUMN_ROOM(reader, batch->partition) && COLUMN_ROOM(reader, batch->tenant) &&
+                COLUMN_ROOM(reader, batch->type) && COLUMN_MAKE(reader, batch->time_us) &&
+                COLUMN_MAKE(reader, batch->source) && COLUMN_ROOM(reader, batch->tenant_name);
 
     batch->string_code = arena_zalloc(arena, CATALOG_FIELDS_MAX * sizeof(uint32_t *));
     batch->decimal_value = arena_zalloc(arena, CATALOG_FIELDS_MAX * sizeof(int64_t *));

@@ -39,9 +39,15 @@ struct batch {
     uint32_t *tenant;    /* index in catalog->tenants, or CATALOG_NONE */
     uint16_t *type;      /* index in catalog->types, or UINT16_MAX */
     int64_t *time_us;
-    uint32_t *source; /* code */
-    struct row_id *id;
+    uint32_t *source;      /* code */
+    struct row_id *id;     /* NULL where `plain`: batch_id makes them */
     uint32_t *tenant_name; /* code; "" where it is no string */
+
+    /* All events are valid and stay so whenever they are judged, of one type, and named by their
+     * place in the session's stream: nothing is left to be asked of each. */
+    bool plain;
+    uint64_t epoch; /* of the session, and the sequence of event 0 */
+    uint64_t sequence;
 
     /* Column s of event e: its value in slot s of its own type. Columns of strings and of decimals
      * are separate arrays because types may differ within a batch of rows: strings[s] and
@@ -64,6 +70,18 @@ struct batch {
 
     void *reader; /* private: what batch_raw needs of a columnar frame */
 };
+
+/* The id of an event; `scratch` is where its bytes may be. */
+static inline struct row_id
+batch_id(const struct batch *batch, uint32_t event, uint8_t scratch[16])
+{
+    if (!batch->plain)
+        return batch->id[event];
+    le64 numbers[2] = {le64_put(batch->epoch), le64_put(batch->sequence + event)};
+
+    memcpy(scratch, numbers, sizeof numbers);
+    return (struct row_id){scratch, sizeof numbers, ROW_ID_SEQUENCE};
+}
 
 struct batch_cache;
 

@@ -106,6 +106,8 @@ tenants_set(struct batch_reader *reader)
 
     if (names == NULL || tenants == NULL || partitions == NULL)
         return VT_NOMEM;
+    if (column->tenant == NULL && batch_memos_prepare(reader) != VT_OK)
+        return VT_NOMEM;
     for (uint32_t i = 0; i < column->count; i++) {
         names[i] = column->bad[i] != 0 ? 0 : column->map[i];
         if (column->tenant == NULL) {
@@ -137,6 +139,7 @@ tenants_set(struct batch_reader *reader)
 static void
 type_set(struct batch *batch, uint32_t type)
 {
+    VT_ASSERT(type == CATALOG_NONE || type < UINT16_MAX);
     for (uint32_t i = 0; i < batch->event_count; i++)
         batch->type[i] = type == CATALOG_NONE || batch->reason[i] == VT_REASON_MALFORMED
                              ? UINT16_MAX
@@ -174,8 +177,11 @@ static vt_err
 ids_set(struct batch_reader *reader)
 {
     struct batch *batch = reader->batch;
-    vt_err err = VT_OK;
 
+    if (reader->ids.form == WIRE_ID_NONE)
+        return VT_OK; /* at the end: whether they are needed is not known before */
+    if (batch_ids_prepare(reader) != VT_OK)
+        return VT_NOMEM;
     if (reader->sources.code != NULL)
         for (uint32_t i = 0; i < batch->event_count; i++)
             batch->source[i] =
@@ -188,10 +194,36 @@ ids_set(struct batch_reader *reader)
             batch->id[i] = (struct row_id){reader->ids.data + UINT64_C(16) * i, 16, ROW_ID_UUID};
         return VT_OK;
     case WIRE_ID_NONE:
-        for (uint32_t i = 0; err == VT_OK && i < batch->event_count; i++)
-            err = batch_id_sequence(reader, i);
-        return err;
+        break;
     }
+    return VT_OK;
+}
+
+/* Ids of a frame that has none of its own; `type` may be CATALOG_NONE. */
+static vt_err
+sequences_set(struct batch_reader *reader, uint32_t type)
+{
+    struct batch *batch = reader->batch;
+    uint8_t any = 0;
+
+    if (reader->ids.form != WIRE_ID_NONE)
+        return VT_OK;
+    for (uint32_t i = 0; i < batch->event_count; i++)
+        any |= batch->reason[i];
+    batch->plain = any == VT_REASON_NONE && type != CATALOG_NONE &&
+                   batch->catalog->types[type].late_limit_us <= 0 &&
+                   batch->catalog->types[type].future_limit_us <= 0;
+    if (batch->plain) {
+        batch->epoch = reader->options->epoch;
+        batch->sequence = reader->options->sequence;
+        for (uint32_t i = 0; i < batch->event_count; i++)
+            batch->source[i] = reader->session_source;
+        return VT_OK;
+    }
+    vt_err err = batch_ids_prepare(reader);
+
+    for (uint32_t i = 0; err == VT_OK && i < batch->event_count; i++)
+        err = batch_id_sequence(reader, i);
     return err;
 }
 
@@ -472,15 +504,15 @@ batch_columns_decode(struct batch_reader *reader)
     if (err != VT_OK)
         return err;
     times_set(reader);
-    if (type == CATALOG_NONE) {
-        batch_cache_end(reader, name);
-        return VT_OK;
+    if (type != CATALOG_NONE) {
+        err = batch_slots_prepare(reader, type);
+        if (err == VT_OK)
+            err = fields_set(reader, &batch->catalog->types[type]);
+        if (err == VT_OK)
+            err = extras_set(reader);
     }
-    err = batch_slots_prepare(reader, type);
     if (err == VT_OK)
-        err = fields_set(reader, &batch->catalog->types[type]);
-    if (err == VT_OK)
-        err = extras_set(reader);
+        err = sequences_set(reader, type);
     if (err == VT_OK)
         batch_cache_end(reader, name);
     return err;

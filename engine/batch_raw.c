@@ -100,10 +100,11 @@ static struct vt_str
 id_of(const struct batch_reader *reader, uint32_t event, char buffer[48])
 {
     const struct wire_ids *ids = &reader->ids;
-    const struct row_id *id = &reader->batch->id[event];
+    uint8_t scratch[16];
+    struct row_id id = batch_id(reader->batch, event, scratch);
 
-    if (ids->form != WIRE_ID_TEXT || id->kind == ROW_ID_SEQUENCE)
-        return row_id_text(id, buffer);
+    if (ids->form != WIRE_ID_TEXT || id.kind == ROW_ID_SEQUENCE)
+        return row_id_text(&id, buffer);
     return (struct vt_str){(const char *)ids->data + ids->offset[event],
                            batch_wire_code(ids->sizes, 2, event)};
 }
@@ -128,9 +129,9 @@ raw_of_columns(struct arena *arena, const struct batch_reader *reader, uint32_t 
     struct vt_str type = {(const char *)reader->type_text.data, (uint32_t)reader->type_text.size};
     struct vt_str tenant = string_of(reader, &reader->tenants, event);
     struct vt_str trace = string_of(reader, &reader->traces, event);
-    struct vt_str source = batch->id[event].kind == ROW_ID_SEQUENCE
-                               ? reader->strings.strings[batch->source[event]]
-                               : string_of(reader, &reader->sources, event);
+    bool named = !batch->plain && batch->id[event].kind != ROW_ID_SEQUENCE;
+    struct vt_str source = named ? string_of(reader, &reader->sources, event)
+                                 : reader->strings.strings[batch->source[event]];
     uint64_t bytes = UINT64_C(16) * MSGPACK_HEAD_BYTES + 64 + id.size + type.size + tenant.size +
                      trace.size + source.size;
     uint32_t pairs = 2; /* time and props are always there */

@@ -113,7 +113,7 @@ struct batch_reader {
     struct batch *batch;
     struct string_table strings;
     struct msgpack_cursor cursor;
-    struct tenant_memo memos[TENANT_MEMOS];
+    struct tenant_memo *memos; /* [TENANT_MEMOS]; NULL until needed */
     uint8_t *id_bytes; /* 16 an event: UUIDs that came as text, sequences; NULL until needed */
     uint32_t session_source; /* code of "~NAME" */
     /* rows */
@@ -140,6 +140,10 @@ struct batch_reader {
 };
 
 /* --- batch.c */
+/* Before batch_tenant_find. */
+VT_MUST_CHECK vt_err batch_memos_prepare(struct batch_reader *reader);
+/* The column of ids, zeroed. */
+VT_MUST_CHECK vt_err batch_ids_prepare(struct batch_reader *reader);
 /* Never NULL; valid until the next call. */
 const struct tenant_memo *batch_tenant_find(struct batch_reader *reader, uint32_t code);
 VT_MUST_CHECK vt_err batch_slots_prepare(struct batch_reader *reader, uint32_t type);

@@ -210,7 +210,8 @@ batch_rows_decode(struct batch_reader *reader)
     batch->row = arena_alloc(reader->arena, (uint64_t)batch->event_count * sizeof *batch->row);
     reader->shapes =
         arena_zalloc(reader->arena, (uint64_t)batch->catalog->type_count * sizeof(void *));
-    if (batch->row == NULL || reader->shapes == NULL)
+    if (batch->row == NULL || reader->shapes == NULL || batch_memos_prepare(reader) != VT_OK ||
+        batch_ids_prepare(reader) != VT_OK)
         return VT_NOMEM;
     reader->type = CATALOG_NONE;
     for (uint32_t i = 0; i < batch->event_count; i++) {

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "catalog.h"
 #include "venturi/bytes.h"
@@ -28,6 +29,37 @@ struct row_id {
     uint16_t size;
     uint8_t kind;
 };
+
+/* Ids of rows in memory, 19 bytes each: UUIDs and sequences stand in `bytes`, of a text the address
+ * of its bytes. */
+struct id_column {
+    uint8_t (*bytes)[16];
+    uint16_t *size;
+    uint8_t *kind;
+};
+
+/* Valid as long as the column, and a text's own bytes. */
+static inline struct row_id
+id_column_get(const struct id_column *column, uint32_t row)
+{
+    struct row_id id = {column->bytes[row], column->size[row], column->kind[row]};
+
+    if (id.kind == ROW_ID_TEXT)
+        memcpy(&id.data, column->bytes[row], sizeof id.data);
+    return id;
+}
+
+/* The bytes of a text stay the caller's. */
+static inline void
+id_column_put(const struct id_column *column, uint32_t row, const struct row_id *id)
+{
+    if (id->kind == ROW_ID_TEXT)
+        memcpy(column->bytes[row], &id->data, sizeof id->data);
+    else
+        memcpy(column->bytes[row], id->data, sizeof column->bytes[row]);
+    column->size[row] = id->size;
+    column->kind[row] = id->kind;
+}
 
 /* The 16 bytes of a canonical lower-case UUID's text, false for any other text. */
 bool row_id_uuid_parse(struct vt_bytes text, uint8_t out_uuid[16]);

@@ -91,8 +91,8 @@ struct cell_rows {
     uint32_t count;
     const uint32_t *tenant;
     const int64_t *time_us;
-    const uint32_t *source;  /* dict codes */
-    const struct row_id *id; /* their data lives as long as the cells */
+    const uint32_t *source; /* dict codes */
+    struct id_column id;
     uint32_t slot_count;
     int64_t *const *value;   /* [slot][row]; of slots of decimals */
     uint8_t *const *present; /* [slot][row] */

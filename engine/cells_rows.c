@@ -94,17 +94,24 @@ row_into_cell(struct cells *cells, const struct meter_plan *plan, const struct c
               uint32_t row, struct cell *cell)
 {
     const struct catalog_meter *meter = plan->meter;
-    struct cell_event event = {
-        .source = rows->source[row], .time_us = rows->time_us[row], .id = &rows->id[row]};
+    struct cell_event event = {.source = rows->source[row], .time_us = rows->time_us[row]};
 
     if (meter->aggregation == AGG_UNIQUE)
         event.code = rows->code[meter->field][row];
     else if (meter->aggregation != AGG_COUNT)
         event.value = rows->value[meter->field][row];
-    if (meter->aggregation != AGG_LAST || row_is_last(cells, cell, &event))
+    if (meter->aggregation != AGG_LAST)
         return cell_add(cell, meter->aggregation, &event);
-    cell->count++;
-    return VT_OK;
+    struct row_id id = id_column_get(&rows->id, row);
+
+    event.id = &id;
+    if (!row_is_last(cells, cell, &event)) {
+        cell->count++;
+        return VT_OK;
+    }
+    vt_err err = cell_add(cell, meter->aggregation, &event);
+
+    return err == VT_OK ? cell_last_keep(cells, cell->more.last) : err;
 }
 
 static vt_err

@@ -78,6 +78,7 @@ static void
 table_free(struct row_table *table)
 {
     for (uint32_t i = 0; i < EPOCH_CHUNKS_MAX && table->chunks[i] != NULL; i++) {
+        free(atomic_load_explicit(&table->chunks[i]->identity, memory_order_relaxed));
         free(atomic_load_explicit(&table->chunks[i]->extra, memory_order_relaxed));
         free(table->chunks[i]);
     }
@@ -136,8 +137,10 @@ epoch_is_empty(const struct epoch *epoch)
 
 /* --- appending */
 
-/* One piece for all columns but extra. Untouched pages of it are not resident, so a partition with
- * few rows of many types stays small. Columns in the order of falling alignment. */
+/* One piece for all columns but identity and extra, not zeroed: a row is written before it is
+ * counted. Untouched pages of it are not resident, so a partition with few rows of many types stays
+ * small; those that were, the allocator hands out again. Columns in the order of falling
+ * alignment. */
 static struct row_chunk *
 chunk_open(const struct catalog_type *type)
 {
@@ -146,16 +149,17 @@ chunk_open(const struct catalog_type *type)
 
     for (uint32_t s = 0; s < slots; s++)
         decimals += type->fields[s].kind == FIELD_DECIMAL;
-    uint64_t row_bytes = sizeof(uint64_t) + sizeof(int64_t) + sizeof(struct row_id) +
-                         sizeof(struct vt_hash128) + 2 * sizeof(uint32_t) +
-                         decimals * (sizeof(int64_t) + 1) + (slots - decimals) * sizeof(uint32_t);
+    uint64_t row_bytes = sizeof(uint64_t) + sizeof(int64_t) + 16 + sizeof(uint16_t) + 1 +
+                         2 * sizeof(uint32_t) + decimals * (sizeof(int64_t) + 1) +
+                         (slots - decimals) * sizeof(uint32_t);
     uint64_t head = sizeof(struct row_chunk) + 3 * slots * sizeof(void *);
 
     head = (head + 63) & ~UINT64_C(63);
-    uint8_t *at = calloc(1, head + row_bytes * EPOCH_CHUNK_ROWS);
+    uint8_t *at = malloc(head + row_bytes * EPOCH_CHUNK_ROWS);
 
     if (at == NULL)
         return NULL;
+    memset(at, 0, head);
     struct row_chunk *chunk = (struct row_chunk *)(void *)at;
 
     chunk->value = (int64_t **)(void *)(at + sizeof *chunk);
@@ -167,8 +171,7 @@ chunk_open(const struct catalog_type *type)
         (pointer) = (void *)at;                        \
         at += sizeof((pointer)[0]) * EPOCH_CHUNK_ROWS; \
     } while (0)
-    COLUMN(chunk->id);
-    COLUMN(chunk->identity);
+    COLUMN(chunk->id.bytes);
     COLUMN(chunk->position);
     COLUMN(chunk->time_us);
     for (uint32_t s = 0; s < slots; s++)
@@ -179,6 +182,8 @@ chunk_open(const struct catalog_type *type)
     for (uint32_t s = 0; s < slots; s++)
         if (type->fields[s].kind == FIELD_STRING)
             COLUMN(chunk->code[s]);
+    COLUMN(chunk->id.size);
+    COLUMN(chunk->id.kind);
     for (uint32_t s = 0; s < slots; s++)
         if (type->fields[s].kind == FIELD_DECIMAL)
             COLUMN(chunk->present[s]);
@@ -282,29 +287,70 @@ append_fields(struct epoch *epoch, const struct epoch_rows *rows, struct row_chu
     return VT_OK;
 }
 
-/* The bytes of ids, in one piece. */
+/* Numbers in place of ids: epoch and sequence. */
+static void
+append_sequences(const struct epoch_rows *rows, const struct id_column *out, uint32_t at)
+{
+    const struct batch *batch = rows->batch;
+    const le64 epoch = le64_put(batch->epoch);
+
+    for (uint32_t i = 0; i < rows->count; i++) {
+        le64 sequence = le64_put(batch->sequence + rows->index[i]);
+
+        memcpy(out->bytes[at + i], &epoch, sizeof epoch);
+        memcpy(out->bytes[at + i] + sizeof epoch, &sequence, sizeof sequence);
+        out->size[at + i] = 16;
+    }
+    memset(out->kind + at, ROW_ID_SEQUENCE, rows->count);
+}
+
 static vt_err
-append_ids(struct epoch *epoch, const struct epoch_rows *rows, struct row_id *out)
+append_ids(struct epoch *epoch, const struct epoch_rows *rows, const struct id_column *out,
+           uint32_t at)
 {
     const struct row_id *ids = rows->batch->id;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0; /* of texts, in one piece */
 
+    if (rows->batch->plain) {
+        append_sequences(rows, out, at);
+        return VT_OK;
+    }
     for (uint32_t i = 0; i < rows->count; i++)
-        bytes += ids[rows->index[i]].size;
-    uint8_t *data = arena_alloc(&epoch->arena, bytes);
+        bytes += ids[rows->index[i]].kind == ROW_ID_TEXT ? ids[rows->index[i]].size : 0;
+    uint8_t *data = bytes == 0 ? NULL : arena_alloc(&epoch->arena, bytes);
 
-    if (data == NULL)
+    if (data == NULL && bytes > 0)
         return VT_NOMEM;
     for (uint32_t i = 0; i < rows->count; i++) {
-        const struct row_id *id = &ids[rows->index[i]];
+        struct row_id id = ids[rows->index[i]];
 
-        if (id->size == 16)
-            memcpy(data, id->data, 16); /* of a length that is known: no call */
-        else if (id->size > 0)
-            memcpy(data, id->data, id->size);
-        out[i] = (struct row_id){.data = data, .size = id->size, .kind = id->kind};
-        data += id->size;
+        if (id.kind == ROW_ID_TEXT) {
+            VT_ASSERT(id.size > 0);
+            memcpy(data, id.data, id.size);
+            id.data = data;
+            data += id.size;
+        }
+        id_column_put(out, at + i, &id);
     }
+    return VT_OK;
+}
+
+static vt_err
+append_identity_column(const struct epoch_rows *rows, struct row_chunk *chunk, uint32_t at)
+{
+    struct vt_hash128 *column = atomic_load_explicit(&chunk->identity, memory_order_relaxed);
+
+    if (column == NULL && rows->identity == NULL)
+        return VT_OK;
+    if (column == NULL) {
+        column = calloc(EPOCH_CHUNK_ROWS, sizeof *column);
+        if (column == NULL)
+            return VT_NOMEM;
+        /* Pairs with the acquire of a reader, whose own rows may have none. */
+        atomic_store_explicit(&chunk->identity, column, memory_order_release);
+    }
+    if (rows->identity != NULL)
+        memcpy(&column[at], rows->identity, rows->count * sizeof *column);
     return VT_OK;
 }
 
@@ -358,9 +404,10 @@ append_run(struct epoch *epoch, const struct epoch_rows *rows, struct row_chunk 
         chunk->tenant[at + i] = batch->tenant[index];
         chunk->time_us[at + i] = batch->time_us[index];
     }
-    memcpy(&chunk->identity[at], rows->identity, rows->count * sizeof *rows->identity);
-    vt_err err = append_ids(epoch, rows, &chunk->id[at]);
+    vt_err err = append_identity_column(rows, chunk, at);
 
+    if (err == VT_OK)
+        err = append_ids(epoch, rows, &chunk->id, at);
     if (err == VT_OK)
         err = append_codes(epoch, rows, batch->source, &chunk->source[at]);
     if (err == VT_OK)
@@ -375,7 +422,7 @@ append_identities(struct epoch *epoch, const struct epoch_rows *rows, row_ref fi
 {
     vt_err err = VT_OK;
 
-    for (uint32_t i = 0; err == VT_OK && i < rows->count; i++)
+    for (uint32_t i = 0; rows->identity != NULL && err == VT_OK && i < rows->count; i++)
         if (rows->batch->id[rows->index[i]].kind != ROW_ID_SEQUENCE)
             err = identity_map_add(epoch, &rows->identity[i], first + i);
     return err;
@@ -403,6 +450,7 @@ vt_err
 epoch_append_rows(struct epoch *epoch, const struct epoch_rows *rows, row_ref *out_first)
 {
     VT_ASSERT(rows->count > 0);
+    VT_ASSERT(rows->identity != NULL || rows->batch->plain);
     uint32_t type = rows->batch->type[rows->index[0]];
 
     VT_ASSERT(!epoch->frozen);
@@ -416,7 +464,7 @@ epoch_append_rows(struct epoch *epoch, const struct epoch_rows *rows, row_ref *o
         struct epoch_rows run = {.batch = rows->batch,
                                  .count = rows->count - done,
                                  .index = rows->index + done,
-                                 .identity = rows->identity + done};
+                                 .identity = rows->identity == NULL ? NULL : rows->identity + done};
 
         if (run.count > EPOCH_CHUNK_ROWS - at)
             run.count = EPOCH_CHUNK_ROWS - at;
@@ -439,7 +487,8 @@ vt_err
 epoch_append(struct epoch *epoch, const struct batch *batch, uint32_t index,
              const struct vt_hash128 *identity, row_ref *out_row)
 {
-    struct epoch_rows rows = {.batch = batch, .count = 1, .index = &index, .identity = identity};
+    struct epoch_rows rows = {
+        .batch = batch, .count = 1, .index = &index, .identity = batch->plain ? NULL : identity};
 
     return epoch_append_rows(epoch, &rows, out_row);
 }

@@ -36,11 +36,13 @@ struct row_chunk {
     uint64_t *position;
     uint32_t *tenant; /* index in the epoch's catalog */
     int64_t *time_us;
-    uint32_t *source;            /* dict code */
-    struct row_id *id;           /* data in the epoch's arena */
-    struct vt_hash128 *identity; /* {0, 0} for sequence ids: they have no place in the id run */
-    _Atomic(struct vt_bytes *) extra; /* NULL until a row has any: set by the owner with release */
-    int64_t **value;                  /* [slot][row]; NULL for string slots */
+    uint32_t *source;    /* dict code */
+    struct id_column id; /* texts in the epoch's arena */
+    /* Both NULL until a row has any; set by the owner with release. Sequence ids have no identity,
+     * for they have no place in the id run: {0, 0}. */
+    _Atomic(struct vt_hash128 *) identity;
+    _Atomic(struct vt_bytes *) extra;
+    int64_t **value; /* [slot][row]; NULL for string slots */
     uint8_t **present;
     uint32_t **code; /* [slot][row] dict codes; NULL for decimal slots */
 };
@@ -143,9 +145,9 @@ VT_MUST_CHECK vt_err epoch_append(struct epoch *epoch, const struct batch *batch
 /* The same for several events of the batch, all of one type: their rows follow each other. */
 struct epoch_rows {
     const struct batch *batch;
-    uint32_t count;        /* at least 1 */
-    const uint32_t *index; /* in the batch, ascending */
-    const struct vt_hash128 *identity;
+    uint32_t count;                    /* at least 1 */
+    const uint32_t *index;             /* in the batch, ascending */
+    const struct vt_hash128 *identity; /* NULL: all ids are sequences */
 };
 VT_MUST_CHECK vt_err epoch_append_rows(struct epoch *epoch, const struct epoch_rows *rows,
                                        row_ref *out_first);
@@ -198,7 +200,7 @@ const struct feed_entry *epoch_feed_at(const struct epoch *epoch, uint32_t index
  * order of positions, by a stable count into place. A cluster comes in blocks of at most
  * EPOCH_BLOCK_ROWS. `tenant` and `type` are indexes in the epoch's catalog, or CATALOG_NONE for
  * all. The sink borrows the block; its ids are always there, its extra where one of the rows has
- * any. */
+ * any, and the identities where one of the rows is no sequence. */
 #define EPOCH_BLOCK_ROWS 65536
 struct epoch_scan {
     uint32_t tenant;

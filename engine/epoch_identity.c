@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "epoch_private.h"
+#include "venturi/assert.h"
 
 #define MAP_SLOTS_FIRST 1024 /* a power of two */
 
@@ -74,6 +75,17 @@ map_place(struct identity_map *map, const struct vt_hash128 *k, uint64_t slot)
     map->slots[at] = slot;
 }
 
+/* The owner's: what it wrote itself. */
+static const struct vt_hash128 *
+identities_of(const struct row_chunk *chunk)
+{
+    const struct vt_hash128 *identities =
+        atomic_load_explicit(&chunk->identity, memory_order_relaxed);
+
+    VT_ASSERT(identities != NULL);
+    return identities;
+}
+
 static vt_err
 map_grow(const struct epoch *epoch)
 {
@@ -90,7 +102,7 @@ map_grow(const struct epoch *epoch)
             continue;
         const struct row_chunk *chunk = epoch_row_chunk(epoch, slot_row(map->slots[i]), &at);
 
-        map_place(&grown, &chunk->identity[at], map->slots[i]);
+        map_place(&grown, &identities_of(chunk)[at], map->slots[i]);
     }
     free(map->slots);
     *map = grown;
@@ -125,12 +137,13 @@ row_is(const struct epoch *epoch, row_ref row, const struct row_wanted *wanted)
 {
     uint32_t at;
     const struct row_chunk *chunk = epoch_row_chunk(epoch, row, &at);
+    const struct vt_hash128 *identity = &identities_of(chunk)[at];
+    struct row_id id = id_column_get(&chunk->id, at);
 
-    return chunk->identity[at].hi == wanted->identity->hi &&
-           chunk->identity[at].lo == wanted->identity->lo &&
+    return identity->hi == wanted->identity->hi && identity->lo == wanted->identity->lo &&
            vt_str_equal(epoch->catalog->tenants[chunk->tenant[at]].key, wanted->tenant) &&
            vt_str_equal(dict_string(epoch->dict, chunk->source[at]), wanted->source) &&
-           row_id_compare(&chunk->id[at], wanted->id) == 0;
+           row_id_compare(&id, wanted->id) == 0;
 }
 
 vt_err

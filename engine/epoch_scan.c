@@ -82,6 +82,30 @@ gather_extra(const struct epoch_gather *gather, const struct vt_bytes **out_extr
     return VT_OK;
 }
 
+/* NULL where no chunk of the rows has any. */
+static vt_err
+gather_identities(const struct epoch_gather *gather, const struct vt_hash128 **out_identity)
+{
+    const struct row_table *table = &gather->epoch->tables[gather->type];
+    struct vt_hash128 *identity = NULL;
+
+    for (uint32_t i = 0; i < gather->count; i++) {
+        /* Pairs with the release in append_identity_column. */
+        const struct vt_hash128 *column = atomic_load_explicit(
+            &table->chunks[gather->rows[i] / EPOCH_CHUNK_ROWS]->identity, memory_order_acquire);
+
+        if (column == NULL)
+            continue;
+        if (identity == NULL)
+            identity = arena_zalloc(gather->arena, gather->count * sizeof *identity);
+        if (identity == NULL)
+            return VT_NOMEM;
+        identity[i] = column[gather->rows[i] % EPOCH_CHUNK_ROWS];
+    }
+    *out_identity = identity;
+    return VT_OK;
+}
+
 vt_err
 epoch_gather_block(const struct epoch_gather *gather, struct row_block *out_block,
                    const struct vt_hash128 **out_identity)
@@ -94,13 +118,11 @@ epoch_gather_block(const struct epoch_gather *gather, struct row_block *out_bloc
     int64_t *time_us = arena_alloc(arena, count * sizeof *time_us);
     uint32_t *source = arena_alloc(arena, count * sizeof *source);
     struct row_id *id = arena_alloc(arena, count * sizeof *id);
-    struct vt_hash128 *identity = arena_alloc(arena, count * sizeof *identity);
     struct row_column *columns = arena_alloc(arena, type->field_count * sizeof *columns);
     uint32_t tenant = 0;
 
     VT_ASSERT(count > 0);
-    if (position == NULL || time_us == NULL || source == NULL || id == NULL || identity == NULL ||
-        columns == NULL)
+    if (position == NULL || time_us == NULL || source == NULL || id == NULL || columns == NULL)
         return VT_NOMEM;
     for (uint32_t i = 0; i < count; i++) {
         const struct row_chunk *chunk = table->chunks[gather->rows[i] / EPOCH_CHUNK_ROWS];
@@ -109,8 +131,7 @@ epoch_gather_block(const struct epoch_gather *gather, struct row_block *out_bloc
         position[i] = chunk->position[at];
         time_us[i] = chunk->time_us[at];
         source[i] = chunk->source[at];
-        id[i] = chunk->id[at];
-        identity[i] = chunk->identity[at];
+        id[i] = id_column_get(&chunk->id, at);
         VT_VERIFY(i == 0 || (chunk->tenant[at] == tenant && position[i] > position[i - 1]));
         tenant = chunk->tenant[at];
     }
@@ -129,11 +150,11 @@ epoch_gather_block(const struct epoch_gather *gather, struct row_block *out_bloc
 
     if (err == VT_OK)
         err = gather_extra(gather, &block.extra);
-    if (err != VT_OK)
-        return err;
-    *out_block = block;
-    *out_identity = identity;
-    return VT_OK;
+    if (err == VT_OK)
+        err = gather_identities(gather, out_identity);
+    if (err == VT_OK)
+        *out_block = block;
+    return err;
 }
 
 /* --- scan */

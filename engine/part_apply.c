@@ -50,9 +50,8 @@ window_touched(void *context, const struct cell_key *key)
     return open;
 }
 
-/* The windows that the rows belong to. Their cells are made when somebody wants them. */
-static vt_err
-windows_take(struct part *part, row_ref first, uint32_t count)
+vt_err
+part_windows_take(struct part *part, row_ref first, uint32_t count)
 {
     uint32_t type = (uint32_t)(first >> 32);
     struct touch_context context = {.part = part, .err = VT_OK};
@@ -101,7 +100,7 @@ pending_take(struct part *part, const struct batch *batch)
     struct epoch_rows rows = {.batch = batch, .count = taken, .index = index, .identity = identity};
     vt_err err = epoch_append_rows(part->epoch, &rows, &first);
 
-    return err == VT_OK ? windows_take(part, first, taken) : err;
+    return err == VT_OK ? part_windows_take(part, first, taken) : err;
 }
 
 vt_err
@@ -340,6 +339,8 @@ part_apply(struct part *part, struct batch *batch, const uint32_t *select, uint3
     VT_ASSERT(batch->catalog == part->catalog);
     vt_err err = epoch_batch_begin(part->epoch, batch);
 
+    if (err == VT_OK && batch->plain)
+        return part_apply_plain(part, batch, select, select_count);
     for (uint32_t begin = 0; err == VT_OK && begin < select_count; begin += APPLY_GROUP) {
         uint32_t left = select_count - begin;
 

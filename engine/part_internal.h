@@ -3,6 +3,7 @@
  *
  *   part.c           life, commits, ticks, cuts
  *   part_apply.c     events of a batch: judged, deduplicated, appended, counted
+ *   part_plain.c     events that ask no question
  *   part_find.c      the first one of an identity, wherever it stands, and whether content is the
  *                    same
  *   part_raw.c       an accepted row as the map of BATCH_ROWS
@@ -118,6 +119,13 @@ VT_MUST_CHECK vt_err part_claim(struct part *part, const struct part_event *even
 
 /* What is noted becomes rows and cells. Before the batch goes. */
 VT_MUST_CHECK vt_err part_flush(struct part *part, const struct batch *batch);
+
+/* The windows that rows of one type belong to. Their cells are made when somebody wants them. */
+VT_MUST_CHECK vt_err part_windows_take(struct part *part, row_ref first, uint32_t count);
+
+/* --- part_plain.c: as part_apply, of a batch that is plain. */
+VT_MUST_CHECK vt_err part_apply_plain(struct part *part, const struct batch *batch,
+                                      const uint32_t *select, uint32_t select_count);
 
 /* --- part_find.c */
 

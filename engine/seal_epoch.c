@@ -1,9 +1,9 @@
 /*
- * seal_epoch.c - the rows of an epoch on their way into a segment, and their identities and cells. The scan
- * of the epoch counts rows into place by tenant (epoch_scan.c); here they are copied column by
- * column. K is uniform, so identities are counted into as many buckets as there are by K's high
- * bits, and what shares a bucket is put in order by insertion (bucket sort; E. J. Isaac, R. C.
- * Singleton, 1956): linear, and no comparison sort of the whole.
+ * seal_epoch.c - the rows of an epoch on their way into a segment, and their identities and cells.
+ * The scan of the epoch counts rows into place by tenant (epoch_scan.c); here they are copied
+ * column by column. K is uniform, so identities are counted into as many buckets as there are by
+ * K's high bits, and what shares a bucket is put in order by insertion (bucket sort; E. J. Isaac,
+ * R. C. Singleton, 1956): linear, and no comparison sort of the whole.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -131,18 +131,24 @@ add_rows(const struct rows *rows, struct cells *cells)
 {
     static uint32_t zeros[ROWS];
     static uint8_t ones[ROWS];
+    static uint8_t ids[ROWS][16];
+    static uint16_t sizes[ROWS];
+    static uint8_t kinds[ROWS];
     int64_t *value[SLOTS] = {NULL, NULL, rows->value};
     uint8_t *present[SLOTS] = {NULL, NULL, ones};
     uint32_t *code[SLOTS] = {rows->region, rows->user, NULL};
 
     memset(ones, 1, sizeof ones);
+    memset(kinds, ROW_ID_UUID, sizeof kinds);
+    for (uint32_t i = 0; i < ROWS; i++)
+        sizes[i] = 16;
     for (uint32_t first = 0; first < ROWS; first += RUN) {
         struct cell_rows run = {.first = first,
                                 .count = ROWS - first < RUN ? ROWS - first : RUN,
                                 .tenant = zeros,
                                 .time_us = rows->time_us,
                                 .source = zeros,
-                                .id = rows->id,
+                                .id = {ids, sizes, kinds},
                                 .slot_count = SLOTS,
                                 .value = value,
                                 .present = present,

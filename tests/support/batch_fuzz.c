@@ -57,6 +57,7 @@ static void
 event_check(const struct batch *batch, uint32_t event, uint32_t partition_count)
 {
     bool valid = batch->reason[event] == VT_REASON_NONE;
+    uint8_t scratch[16];
 
     VT_ASSERT(batch->reason[event] <= VT_REASON_VALUE_OUT_OF_RANGE);
     VT_ASSERT(batch->partition[event] < partition_count);
@@ -65,11 +66,14 @@ event_check(const struct batch *batch, uint32_t event, uint32_t partition_count)
     VT_ASSERT(batch->type[event] == UINT16_MAX || batch->type[event] < batch->catalog->type_count);
     text_check(batch, batch->tenant_name[event], true);
     text_check(batch, batch->source[event], valid);
-    VT_ASSERT(batch->id[event].size <= ROW_ID_TEXT_BYTES);
+    struct row_id id = batch_id(batch, event, scratch);
+
+    VT_ASSERT(id.size <= ROW_ID_TEXT_BYTES);
+    VT_ASSERT(!batch->plain || valid);
     if (!valid)
         return;
     VT_ASSERT(batch->tenant[event] != CATALOG_NONE);
-    VT_ASSERT(batch->id[event].size > 0);
+    VT_ASSERT(id.size > 0);
     fields_check(batch, event);
     if (batch->extra != NULL && batch->extra[event].size > 0)
         VT_ASSERT(batch_fuzz_library_reads(batch->extra[event]));

@@ -40,6 +40,7 @@ batch_same(const struct batch *a, uint32_t event_a, const struct batch *b, uint3
 {
     uint32_t i = event_a;
     uint32_t k = event_b;
+    uint8_t scratch[2][16];
 
     if (a->reason[i] != b->reason[k])
         return "reason";
@@ -55,7 +56,10 @@ batch_same(const struct batch *a, uint32_t event_a, const struct batch *b, uint3
         return "type";
     if (!vt_str_equal(string_at(a, a->source[i]), string_at(b, b->source[k])))
         return "source";
-    if (a->id[i].kind != b->id[k].kind || row_id_compare(&a->id[i], &b->id[k]) != 0)
+    struct row_id one = batch_id(a, i, scratch[0]);
+    struct row_id other = batch_id(b, k, scratch[1]);
+
+    if (one.kind != other.kind || row_id_compare(&one, &other) != 0)
         return "id";
     if (a->reason[i] != VT_REASON_NONE)
         return NULL;

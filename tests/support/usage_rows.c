@@ -173,7 +173,9 @@ usage_run_into_cells(struct cells *cells, const struct usage_row *rows, uint32_t
     uint32_t *tenant = arena_zalloc(&arena, count * sizeof *tenant);
     uint32_t *source = arena_zalloc(&arena, count * sizeof *source);
     int64_t *time_us = arena_zalloc(&arena, count * sizeof *time_us);
-    struct row_id *id = arena_zalloc(&arena, count * sizeof *id);
+    struct id_column id = {arena_zalloc(&arena, count * UINT64_C(16)),
+                           arena_zalloc(&arena, count * sizeof(uint16_t)),
+                           arena_zalloc(&arena, count)};
     int64_t *value[USAGE_SLOTS];
     uint8_t *present[USAGE_SLOTS];
     uint32_t *code[USAGE_SLOTS];
@@ -188,7 +190,7 @@ usage_run_into_cells(struct cells *cells, const struct usage_row *rows, uint32_t
         tenant[i] = rows[i].tenant;
         time_us[i] = rows[i].time_us;
         source[i] = code_of(cells_dict(cells), rows[i].source);
-        id[i] = rows[i].id;
+        id_column_put(&id, i, &rows[i].id);
         for (uint32_t s = 0; s < USAGE_SLOTS; s++) {
             value[s][i] = rows[i].value[s];
             present[s][i] = rows[i].present[s];
