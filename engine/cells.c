@@ -1,5 +1,5 @@
 /* cells.c - see cells.h: the table. Rows: cells_rows.c, cells_touch.c. Blocks: cells_block.c.
- * Folding: cells_fold.c. */
+ * Folding: cells_fold.c. Order: cells_order.c. */
 #include "cells.h"
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /*
  * cells_table.h - the inside of a table of cells, shared by cells.c (table), cells_rows.c
- * (rows), cells_touch.c (what rows touch), cells_block.c (blocks) and cells_fold.c (values,
- * folding, order). Private to them.
+ * (rows), cells_touch.c (what rows touch), cells_block.c (blocks), cells_fold.c (values,
+ * folding) and cells_order.c. Private to them.
  *
  * Two tables lead to the same cells: `table` by the whole key, `windows` by (meter, tenant, window
  * start) to the first cell of a window, from which the others are chained.
