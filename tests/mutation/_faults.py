@@ -168,6 +168,13 @@ fault("a start forgets the conflicts that are open", "engine/part_settle.c",
       "    return entry->reason == VT_REASON_NONE ? VT_OK : open_list_add(list, &open);",
       "test_part")
 
+fault("a session's frame is one sequence too far", "engine/epoch.c",
+      "        le64 sequence = le64_put(batch->sequence + rows->index[i]);",
+      "        le64 sequence = le64_put(batch->sequence + rows->index[i] + 1);", "test_part_plain")
+fault("a session's frame opens no window", "engine/part_plain.c",
+      "    return err == VT_OK ? part_windows_take(part, first, select_count) : err;",
+      "    return err;", "test_part_plain")
+
 # ---- what an event is
 
 fault("surrogates pass as UTF-8", "storage/base/utf8.c",
