@@ -287,7 +287,7 @@ vt_err
 seal_epoch(struct seal *seal, const struct epoch_mark *mark, struct cells *cells)
 {
     struct epoch_copy copy = {.seal = seal, .cells = cells};
-    vt_err err = content_open(&copy.content);
+    vt_err err = content_open(true, &copy.content);
 
     copy.sizes = malloc(SEAL_ROW_BLOCK * sizeof *copy.sizes);
     if (err == VT_OK && copy.sizes == NULL)

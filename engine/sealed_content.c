@@ -143,7 +143,7 @@ sealed_verify_content(const struct sealed *sealed, uint64_t *out_stubs,
     if (err == VT_OK)
         err = stubs_read(sealed, &arena, &directory, &check.stubs);
     if (err == VT_OK)
-        err = content_open(&check.content);
+        err = content_open(true, &check.content);
     if (err == VT_OK)
         err = sealed_scan(sealed, &scan);
     if (err == VT_OK) {

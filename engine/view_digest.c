@@ -51,7 +51,7 @@ stream_insert(struct digest *digest, uint32_t at, const struct row_block *block)
                             .type = arena_copy(&digest->arena, block->type)};
     vt_err err = stream.tenant.data == NULL || stream.type.data == NULL
                      ? VT_NOMEM
-                     : content_open(&stream.content);
+                     : content_open(false, &stream.content);
 
     if (err != VT_OK)
         return err;
@@ -151,7 +151,7 @@ vt_err
 view_digest(const struct view *view, uint8_t out_sha256[32])
 {
     struct digest digest = {0};
-    vt_err err = content_open(&digest.outer);
+    vt_err err = content_open(false, &digest.outer);
 
     arena_init(&digest.arena, 4096);
     if (err == VT_OK)

@@ -208,6 +208,10 @@ fault("a batch of no events passes", "storage/base/wire.c",
 fault("an added field may be required", "engine/catalog_extend.c",
       "(required != NULL && !required->truth))", "(required != NULL))", "test_catalog_pack")
 
+fault("in the digest a decimal that is not there is a zero", "engine/content.c",
+      "            row->word[WORD_ABSENT] |= UINT64_C(1) << c;",
+      "            row->word[WORD_ABSENT] |= UINT64_C(0) << c;", "test_content")
+
 # ---- windows and the feed
 
 fault("a swapped tie in last", "engine/row_id.c",
