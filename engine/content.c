@@ -1,5 +1,5 @@
-/* content.c - see content.h. Rows are put together in a buffer first: a call of the digest costs more
- * than a copy. */
+/* content.c - see content.h. Rows are put together in a buffer first: a call of the digest costs
+ * more than a copy. */
 #include "content.h"
 
 #include <openssl/evp.h>

@@ -2,9 +2,9 @@
  * content.h - SHA-256 over rows in canonical form: a proof of what was accepted that does not
  * depend on how it is stored. The form is short because the digest is dear: 2 GB/s.
  *
- * CANONICAL ROW: words, each in as few bytes as it needs, none to eight, little-endian: first their
- * sizes, four bits each, two words a byte, the first one low; then the words; then bytes. The words,
- * where a difference is modulo 2^64, to the row before, of the first row to zero:
+ * CANONICAL ROW: words, each in as few bytes as it needs, none to eight, little-endian: first
+ * their sizes, four bits each, two words a byte, the first one low; then the words; then bytes. The
+ * words, where a difference is modulo 2^64, to the row before, of the first row to zero:
  *    difference of the position
  *    difference of the time, its sign moved to the lowest bit: (d << 1) ^ (d >> 63)
  *    source: string
