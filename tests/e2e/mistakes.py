@@ -1,4 +1,4 @@
-"""Goal:   every help begins with examples and names its exit statuses, each option that it documents
+"""Goal:   every help begins with examples and names its exit statuses, each option that it says
         exists, and each mistake that people make ends with the right status and one line that says
         what is wrong and where.
 Method: a table of command lines, each with its status and a pattern of what it must say; a daemon
