@@ -195,7 +195,7 @@ Test(dedup, a_miss_stops_at_the_first_line_with_room, .timeout = 30)
     dedup_close(dedup);
 }
 
-Test(dedup, takes_its_budget_whatever_the_order, .timeout = 10)
+Test(dedup, takes_its_budget_whatever_the_order, .timeout = 60)
 {
     static const uint64_t budgets[] = {0, 1, 23, 24, 25, 1000, 100000};
 
