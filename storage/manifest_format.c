@@ -29,6 +29,8 @@ struct edit_head {
     uint8_t reserved[12];
 };
 _Static_assert(sizeof(struct edit_head) == MANIFEST_EDIT_BYTES, "the table in manifest.h");
+_Static_assert(offsetof(struct edit_head, sequence) == MANIFEST_SEQUENCE_AT,
+               "the table in manifest.h");
 
 struct cut_bytes {
     le64 number;

@@ -9,7 +9,8 @@
 
 #include "manifest.h"
 
-#define MANIFEST_EDIT_BYTES 64U
+#define MANIFEST_EDIT_BYTES  64U
+#define MANIFEST_SEQUENCE_AT 24U /* of an edit's sequence, in its head */
 
 struct manifest_edit {
     uint8_t *data; /* malloc; the caller frees it */

@@ -65,8 +65,20 @@ sync_parent(struct store *store)
     return io_sync_dir(store->io, parent);
 }
 
-static vt_err
-take_lock(struct store *store, bool create)
+vt_err
+store_try_lock(struct store *store)
+{
+    char path[STORE_PATH_BYTES];
+    vt_err err = VT_OK;
+
+    store_path(store, "lock", path);
+    if (store->lock == NULL)
+        err = io_open(store->io, path, IO_OPEN_WRITE, &store->lock);
+    return err == VT_OK ? io_lock(store->lock) : err;
+}
+
+vt_err
+store_take_lock(struct store *store, bool create)
 {
     char path[STORE_PATH_BYTES];
     vt_err err;
@@ -121,11 +133,9 @@ read_superblock(struct store *store, const struct store_options *options)
     return err;
 }
 
-static vt_err
-open_lanes(struct store *store)
+vt_err
+store_open_lanes(struct store *store, uint32_t flags)
 {
-    uint32_t flags = IO_OPEN_DIRECT | (store->read_only ? IO_OPEN_READ : IO_OPEN_WRITE);
-
     for (uint32_t i = 0; i < store->superblock.lane_count; i++) {
         char name[16];
         char path[STORE_PATH_BYTES];
@@ -150,8 +160,8 @@ open_lanes(struct store *store)
     return VT_OK;
 }
 
-static vt_err
-open_manifest(struct store *store)
+vt_err
+store_open_manifest(struct store *store)
 {
     manifest_close(store->manifest);
     store->manifest = NULL;
@@ -168,7 +178,7 @@ manifest_moved(struct store *store, bool *out_moved)
 {
     uint64_t sealed = manifest_get(store->manifest)->sealed.number;
     uint64_t start = manifest_get(store->manifest)->start;
-    vt_err err = open_manifest(store);
+    vt_err err = store_open_manifest(store);
 
     if (err != VT_OK)
         return err;
@@ -281,13 +291,14 @@ store_open(struct io *io, const struct store_options *options, struct store **ou
     store->read_only = options->read_only;
     memcpy(store->dir, options->dir, size + 1);
     if (!options->read_only)
-        err = take_lock(store, options->create);
+        err = store_take_lock(store, options->create);
     if (err == VT_OK)
         err = read_superblock(store, options);
     if (err == VT_OK)
-        err = open_manifest(store);
+        err = store_open_manifest(store);
     if (err == VT_OK)
-        err = open_lanes(store);
+        err = store_open_lanes(store,
+                               IO_OPEN_DIRECT | (store->read_only ? IO_OPEN_READ : IO_OPEN_WRITE));
     if (err == VT_OK)
         err = options->read_only ? open_read_only(store) : open_to_write(store, options);
     if (err == VT_OK)

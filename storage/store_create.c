@@ -21,8 +21,8 @@
 #define LANE_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define COMMIT_DEFAULT     (UINT32_C(2) << 20)
 
-static bool
-exists(struct store *store, const char *name)
+bool
+store_name_exists(struct store *store, const char *name)
 {
     char path[STORE_PATH_BYTES];
     struct io_file *file;
@@ -45,9 +45,21 @@ unlink_name(struct store *store, const char *name)
     return err == VT_NOT_FOUND ? VT_OK : err;
 }
 
-/* Every block is written once, so that later writes allocate nothing and change no metadata. */
 static vt_err
-fill_lane(struct store *store, uint32_t lane)
+write_zeros(struct io_file *file, const uint8_t *zeros, uint64_t part, uint64_t bytes)
+{
+    vt_err err = VT_OK;
+
+    for (uint64_t at = 0; err == VT_OK && at < bytes; at += part) {
+        uint64_t left = bytes - at;
+
+        err = io_write_at(file, zeros, left < part ? left : part, at);
+    }
+    return err;
+}
+
+vt_err
+store_make_lane(struct store *store, uint32_t lane, bool full)
 {
     uint64_t bytes = store->superblock.lane_bytes;
     uint64_t part = bytes < FILL_BYTES_MAX ? bytes : FILL_BYTES_MAX;
@@ -65,11 +77,8 @@ fill_lane(struct store *store, uint32_t lane)
 
     if (err == VT_OK)
         err = io_open(store->io, path, IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT, &file);
-    for (uint64_t at = 0; err == VT_OK && at < bytes; at += part) {
-        uint64_t left = bytes - at;
-
-        err = io_write_at(file, zeros, left < part ? left : part, at);
-    }
+    if (err == VT_OK)
+        err = full ? write_zeros(file, zeros, part, bytes) : io_truncate(file, bytes);
     if (err == VT_OK)
         err = io_sync(file);
     io_close_file(file);
@@ -102,9 +111,8 @@ draw(struct store *store, const struct store_options *options)
     return err == VT_OK ? superblock_check(superblock) : err;
 }
 
-/* Renames within DIR, durable. */
-static vt_err
-publish(struct store *store, const char *from, const char *to)
+vt_err
+store_publish(struct store *store, const char *from, const char *to)
 {
     char from_path[STORE_PATH_BYTES];
     char to_path[STORE_PATH_BYTES];
@@ -116,9 +124,8 @@ publish(struct store *store, const char *from, const char *to)
     return err == VT_OK ? io_sync_dir(store->io, store->dir) : err;
 }
 
-/* The superblock under a name, which is never without a whole file once it has one. */
-static vt_err
-write_superblock(struct store *store, const char *name)
+vt_err
+store_write_superblock(struct store *store, const char *name)
 {
     char path[STORE_PATH_BYTES];
 
@@ -127,7 +134,7 @@ write_superblock(struct store *store, const char *name)
 
     if (err == VT_OK)
         err = superblock_write(store->io, path, &store->superblock);
-    return err == VT_OK ? publish(store, "store.tmp", name) : err;
+    return err == VT_OK ? store_publish(store, "store.tmp", name) : err;
 }
 
 vt_err
@@ -136,17 +143,18 @@ store_create(struct store *store, const struct store_options *options)
     char segments[STORE_PATH_BYTES];
     vt_err err;
 
-    if (!exists(store, "store.new") &&
-        (exists(store, "manifest-0") || exists(store, "manifest-1") || exists(store, "lane-00")))
+    if (!store_name_exists(store, "store.new") &&
+        (store_name_exists(store, "manifest-0") || store_name_exists(store, "manifest-1") ||
+         store_name_exists(store, "lane-00")))
         return vt_err_detail(VT_DAMAGED,
                              "%s/store at 0: the superblock is missing, but the rest "
                              "of a store is there",
                              store->dir);
     err = draw(store, options);
     if (err == VT_OK)
-        err = write_superblock(store, "store.new");
+        err = store_write_superblock(store, "store.new");
     for (uint32_t i = 0; err == VT_OK && i < store->superblock.lane_count; i++)
-        err = fill_lane(store, i);
+        err = store_make_lane(store, i, true);
     store_path(store, "segments", segments);
     if (err == VT_OK)
         err = io_make_dir(store->io, segments);
@@ -154,11 +162,11 @@ store_create(struct store *store, const struct store_options *options)
         err = io_sync_dir(store->io, store->dir);
     if (err == VT_OK)
         err = manifest_create(store->io, store->dir, store->superblock.store);
-    return err == VT_OK ? publish(store, "store.new", "store") : err;
+    return err == VT_OK ? store_publish(store, "store.new", "store") : err;
 }
 
 vt_err
 store_heal_superblock(struct store *store)
 {
-    return write_superblock(store, "store");
+    return store_write_superblock(store, "store");
 }

@@ -40,6 +40,23 @@ struct store {
 /* DIR/name. */
 void store_path(const struct store *store, const char *name, char out_path[STORE_PATH_BYTES]);
 
+/* The lock, waited for; makes the directory where `create`. The other one does not wait, and does
+ * not make a file: VT_LOCKED, VT_NOT_FOUND. */
+VT_MUST_CHECK vt_err store_take_lock(struct store *store, bool create);
+VT_MUST_CHECK vt_err store_try_lock(struct store *store);
+VT_MUST_CHECK vt_err store_open_manifest(struct store *store); /* anew where it is open */
+VT_MUST_CHECK vt_err store_open_lanes(struct store *store, uint32_t flags);
+
+/* store_create.c: steps that make a directory a store's. */
+bool store_name_exists(struct store *store, const char *name);
+/* A new file. With `full` every block is written once, so that later writes allocate nothing and
+ * change no metadata; else it has its size only. */
+VT_MUST_CHECK vt_err store_make_lane(struct store *store, uint32_t lane, bool full);
+/* The superblock under a name, which is never without a whole file once it has one. */
+VT_MUST_CHECK vt_err store_write_superblock(struct store *store, const char *name);
+/* Renames within DIR, durable. */
+VT_MUST_CHECK vt_err store_publish(struct store *store, const char *from, const char *to);
+
 /* Makes what is not there: all but the lock. Crash-safe: DIR/store appears last. */
 VT_MUST_CHECK vt_err store_create(struct store *store, const struct store_options *options);
 VT_MUST_CHECK vt_err store_heal_superblock(struct store *store);

@@ -21,6 +21,9 @@
     X("replay", command_replay, "rate history from the log alone")                  \
     X("verify", command_verify, "every checksum, the chain, the counts")            \
     X("inspect", command_inspect, "what is in a store, down to a record")           \
+    X("backup", command_backup, "a second copy, beside a running daemon")           \
+    X("restore", command_restore, "a store of a second copy")                       \
+    X("repair", command_repair, "damaged files, bit for bit from a second copy")    \
     X("bench", command_bench, "load generator and reports")
 
 #define COMMAND_DECLARE(name, function, text) int function(int argc, char **argv);
