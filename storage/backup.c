@@ -87,13 +87,11 @@ copy_open(struct backup *backup, const char *to)
 
 /* ---- segments and manifest */
 
-/* Both lists are ordered by (cut, partition); `at` walks through the copy's. */
+/* Both lists are in one order; `at` walks through the copy's. */
 static bool
 copy_has(const struct manifest_state *copy, const struct manifest_segment *segment, uint32_t *at)
 {
-    while (*at < copy->segment_count && (copy->segments[*at].cut < segment->cut ||
-                                         (copy->segments[*at].cut == segment->cut &&
-                                          copy->segments[*at].partition < segment->partition)))
+    while (*at < copy->segment_count && manifest_segment_compare(&copy->segments[*at], segment) < 0)
         (*at)++;
     return *at < copy->segment_count && copy_segment_equal(&copy->segments[*at], segment);
 }
@@ -168,66 +166,6 @@ manifest_take(struct backup *backup, const struct manifest_state *from)
     backup->sweep = true;
     backup_tail_release(backup);
     return VT_OK;
-}
-
-static int
-name_order(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-/* Names of the segments that the manifest has, sorted. */
-static vt_err
-names_take(const struct store *copy, char (**out_names)[64])
-{
-    const struct manifest_state *state = manifest_get(copy->manifest);
-    char(*names)[64] = calloc((size_t)state->segment_count + 1, sizeof *names);
-
-    if (names == NULL)
-        return VT_NOMEM;
-    for (uint32_t i = 0; i < state->segment_count; i++) {
-        char path[STORE_PATH_BYTES];
-
-        copy_segment_path(copy, &state->segments[i], path);
-        const char *slash = strrchr(path, '/');
-
-        VT_ASSERT(slash != NULL && strlen(slash + 1) < sizeof names[0]);
-        memcpy(names[i], slash + 1, strlen(slash + 1) + 1);
-    }
-    if (state->segment_count > 0)
-        qsort(names, state->segment_count, sizeof names[0], name_order);
-    *out_names = names;
-    return VT_OK;
-}
-
-/* Removes what nothing names any more. */
-static vt_err
-sweep(struct backup *backup)
-{
-    struct store *copy = backup->copy;
-    uint32_t count = manifest_get(copy->manifest)->segment_count;
-    struct io_name_list found;
-    char(*names)[64] = NULL;
-    char dir[STORE_PATH_BYTES];
-
-    store_path(copy, "segments", dir);
-    vt_err err = io_list_dir(copy->io, dir, &found);
-
-    if (err != VT_OK)
-        return err;
-    err = names_take(copy, &names);
-    for (uint32_t i = 0; err == VT_OK && i < found.count; i++) {
-        char path[STORE_PATH_BYTES + 80];
-
-        if (bsearch(found.names[i], names, count, sizeof names[0], name_order) != NULL)
-            continue;
-        (void)snprintf(path, sizeof path, "%s/%s", dir, found.names[i]);
-        err = io_unlink(copy->io, path);
-    }
-    free(names);
-    io_name_list_free(&found);
-    backup->sweep = err != VT_OK;
-    return err;
 }
 
 /* ---- the store's side */
@@ -367,8 +305,10 @@ backup_round(struct backup *backup)
     }
     lag_note(backup);
     err = backup_tail_copy(backup);
-    if (err == VT_OK && backup->sweep)
-        err = sweep(backup);
+    if (err == VT_OK && backup->sweep) {
+        store_sweep(backup->copy);
+        backup->sweep = false;
+    }
     return err;
 }
 

@@ -131,15 +131,41 @@ backup_tail_release(struct backup *backup)
 
 /* --- the store's side */
 
-/* The end of the newest commit of a lane that is not beyond `last`: where the log goes on unless it
- * was opened since. A hint: nothing is checked but that the block is a commit's first. */
+/* What a lane says about the place of its first commit behind `last`. */
+struct head_search {
+    uint64_t last;
+    uint64_t newest; /* of those up to `last`: where it ends, the log goes on unless it was opened
+                        since */
+    bool found;      /* the wanted commit itself */
+    bool beyond;     /* there are later ones */
+    struct backup_head head;
+};
+
+/* A hint: nothing is checked but that the block is a commit's first. */
+static void
+head_see(struct head_search *search, uint32_t lane_count, const struct commit_head *first,
+         uint64_t offset)
+{
+    uint64_t number = le64_get(first->number);
+
+    if (number > search->last) {
+        search->beyond = true;
+        if (number - search->last <= lane_count) {
+            search->found = true;
+            search->head = (struct backup_head){offset, true};
+        }
+    } else if (number > search->newest && !search->found) {
+        search->newest = number;
+        search->head = (struct backup_head){offset + commit_padded(le32_get(first->bytes)), true};
+    }
+}
+
 static vt_err
 head_find(const struct chain_lanes *lanes, uint32_t lane, uint64_t last,
           struct backup_head *out_head)
 {
     uint8_t *window = aligned_alloc(IO_ALIGN, WINDOW_BYTES);
-    struct backup_head head = {0, false};
-    uint64_t newest = 0;
+    struct head_search search = {.last = last};
     vt_err err = window == NULL ? VT_NOMEM : VT_OK;
 
     for (uint64_t at = 0; err == VT_OK && at < lanes->lane_bytes; at += WINDOW_BYTES) {
@@ -150,18 +176,19 @@ head_find(const struct chain_lanes *lanes, uint32_t lane, uint64_t last,
         for (uint64_t in = 0; err == VT_OK && in < size; in += COMMIT_BLOCK_BYTES) {
             const struct commit_head *first = (const struct commit_head *)(window + in);
             struct commit_place place = place_of(lanes, lane, at + in);
-            uint64_t number = le64_get(first->number);
 
-            if (commit_check_first(first, &place) != VT_OK || number <= newest || number > last)
-                continue;
-            newest = number;
-            head = (struct backup_head){at + in + commit_padded(le32_get(first->bytes)), true};
+            if (commit_check_first(first, &place) == VT_OK)
+                head_see(&search, lanes->lane_count, first, at + in);
         }
     }
     free(window);
-    if (err == VT_OK)
-        *out_head = head;
-    return err;
+    if (err != VT_OK)
+        return err;
+    /* The store went on and wrote over the place. */
+    if (search.beyond && !search.found)
+        return VT_AGAIN;
+    *out_head = search.head;
+    return VT_OK;
 }
 
 vt_err

@@ -11,26 +11,10 @@
 #include "venturi/assert.h"
 
 #define PIECE_BYTES (UINT64_C(1) << 20)
-#define PART_SUFFIX ".part"
 
 /* What venturid keeps beside the store; see net/token.h. The clear text of the first token stays
  * where it is. */
 static const char *const extras[] = {"tokens"};
-
-void
-copy_segment_path(const struct store *store, const struct manifest_segment *segment,
-                  char out_path[STORE_PATH_BYTES])
-{
-    store_segment_path(store, segment->cut, segment->partition, out_path);
-}
-
-bool
-copy_segment_equal(const struct manifest_segment *a, const struct manifest_segment *b)
-{
-    return a->cut == b->cut && a->partition == b->partition &&
-           a->first_position == b->first_position && a->last_position == b->last_position &&
-           a->file_bytes == b->file_bytes && a->check == b->check;
-}
 
 static struct segment_id
 id_of(const struct manifest_segment *segment, uint64_t store)
@@ -41,7 +25,25 @@ id_of(const struct manifest_segment *segment, uint64_t store)
         .first_position = segment->first_position,
         .last_position = segment->last_position,
         .partition = segment->partition,
+        .level = segment->level,
     };
+}
+
+void
+copy_segment_path(const struct store *store, const struct manifest_segment *segment,
+                  char out_path[STORE_PATH_BYTES])
+{
+    struct segment_id id = id_of(segment, store->superblock.store);
+
+    store_segment_path(store, &id, out_path);
+}
+
+bool
+copy_segment_equal(const struct manifest_segment *a, const struct manifest_segment *b)
+{
+    return a->cut == b->cut && a->partition == b->partition &&
+           a->first_position == b->first_position && a->last_position == b->last_position &&
+           a->file_bytes == b->file_bytes && a->level == b->level && a->check == b->check;
 }
 
 vt_err
@@ -102,17 +104,18 @@ part_copy(const struct copy_file *file, const char *part)
 }
 
 static void
-part_path(const char *path, char out_part[STORE_PATH_BYTES + sizeof PART_SUFFIX])
+part_path(const char *path, char out_part[STORE_PATH_BYTES + sizeof STORE_PART_SUFFIX])
 {
-    int size = snprintf(out_part, STORE_PATH_BYTES + sizeof PART_SUFFIX, "%s" PART_SUFFIX, path);
+    int size = snprintf(out_part, STORE_PATH_BYTES + sizeof STORE_PART_SUFFIX,
+                        "%s" STORE_PART_SUFFIX, path);
 
-    VT_ASSERT(size > 0 && (size_t)size < STORE_PATH_BYTES + sizeof PART_SUFFIX);
+    VT_ASSERT(size > 0 && (size_t)size < STORE_PATH_BYTES + sizeof STORE_PART_SUFFIX);
 }
 
 vt_err
 copy_segment(const struct copy_file *file, const struct manifest_segment *segment, uint64_t store)
 {
-    char part[STORE_PATH_BYTES + sizeof PART_SUFFIX];
+    char part[STORE_PATH_BYTES + sizeof STORE_PART_SUFFIX];
 
     part_path(file->to, part);
     vt_err err = part_copy(file, part);
@@ -137,7 +140,7 @@ copy_segment(const struct copy_file *file, const struct manifest_segment *segmen
 static vt_err
 extra_copy(struct io *io, const char *from, const char *to)
 {
-    char part[STORE_PATH_BYTES + sizeof PART_SUFFIX];
+    char part[STORE_PATH_BYTES + sizeof STORE_PART_SUFFIX];
     const struct copy_file file = {io, from, to};
 
     part_path(to, part);

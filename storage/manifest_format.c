@@ -245,17 +245,20 @@ manifest_state_deinit(struct manifest_state *state)
     *state = (struct manifest_state){0};
 }
 
-static int
-compare_segments(const void *left, const void *right)
+int
+manifest_segment_compare(const struct manifest_segment *a, const struct manifest_segment *b)
 {
-    const struct manifest_segment *a = left;
-    const struct manifest_segment *b = right;
-
     if (a->cut != b->cut)
         return a->cut < b->cut ? -1 : 1;
     if (a->partition != b->partition)
         return a->partition < b->partition ? -1 : 1;
     return a->level < b->level ? -1 : a->level > b->level;
+}
+
+static int
+compare_segments(const void *left, const void *right)
+{
+    return manifest_segment_compare(left, right);
 }
 
 static vt_err

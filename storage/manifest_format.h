@@ -39,6 +39,9 @@ void manifest_edit_place(struct manifest_edit *edit, const struct manifest_place
 /* The checksum that it has there. */
 uint32_t manifest_edit_check(const struct manifest_edit *edit);
 
+/* The order of segments in a state. */
+int manifest_segment_compare(const struct manifest_segment *a, const struct manifest_segment *b);
+
 /* Applies a seal to a state, in memory. */
 VT_MUST_CHECK vt_err manifest_apply_seal(struct manifest_state *state,
                                          const struct manifest_seal *seal);

@@ -14,7 +14,8 @@
 #define STORE_DIR_BYTES_MAX   200
 #define STORE_PATH_BYTES      256
 #define STORE_LOCK_WAIT_NS    INT64_C(20000000)
-#define STORE_LOCK_TRIES      250 /* 5 s: a killed process holds its lock up to 72 ms */
+#define STORE_LOCK_TRIES      250     /* 5 s: a killed process holds its lock up to 72 ms */
+#define STORE_PART_SUFFIX     ".part" /* of a segment that is being copied */
 #define STORE_STATE_BYTES_MAX (UINT64_C(256) << 20)
 
 struct store {

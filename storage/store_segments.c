@@ -205,6 +205,16 @@ name_read(const char *name, struct segment_id *out_id)
     return strcmp(name, again) == 0;
 }
 
+/* What a copying that was killed left. */
+static bool
+is_part(const char *name)
+{
+    const size_t suffix = sizeof STORE_PART_SUFFIX - 1;
+    size_t size = strlen(name);
+
+    return size > suffix && strcmp(name + size - suffix, STORE_PART_SUFFIX) == 0;
+}
+
 static bool
 is_named(const struct manifest_state *state, const struct segment_id *id)
 {
@@ -241,6 +251,13 @@ store_sweep(struct store *store)
     for (uint32_t i = 0; i < list.count; i++) {
         struct store_segment segment = {.rows = 0};
 
+        if (is_part(list.names[i])) {
+            int size = snprintf(segment.path, sizeof segment.path, "%s/%s", dir, list.names[i]);
+
+            if (size > 0 && (size_t)size < sizeof segment.path)
+                store_segment_drop(store->io, &segment);
+            continue;
+        }
         if (!name_read(list.names[i], &segment.id) || is_named(state, &segment.id))
             continue;
         store_segment_path(store, &segment.id, segment.path);

@@ -24,7 +24,7 @@
 #include "venturi/assert.h"
 #include "venturi/hash.h"
 
-#define RUNS_DEFAULT 12
+#define RUNS_DEFAULT 4
 #define STEPS        14
 #define SEGMENTS_MAX 24 /* the disk has room for few names */
 #define FILES        5
@@ -194,7 +194,8 @@ store_grow(struct watch *watch)
     uint64_t choice = copy_rig_draw(&watch->random);
 
     copy_rig_append(watch->rig, 1 + (uint32_t)(choice % 5));
-    if ((choice >> 8) % 4 == 0 && watch->source->segments < SEGMENTS_MAX)
+    watch->rig->bare = watch->source->segments >= SEGMENTS_MAX;
+    if ((choice >> 8) % 4 == 0)
         copy_rig_seal(watch->rig);
     must(copy_rig_read(watch->io, "s", watch->source), "the store");
 }
@@ -324,7 +325,7 @@ run_follow(struct watch *watch, uint64_t seed)
     must(io_sim_open(seed, &watch->io), "io");
     copy_rig_open(&rig, watch->io, "s", seed);
     must(backup_open(watch->io, &options, &backup), "backup_open");
-    for (uint32_t step = 0; step < STEPS * 2 || state.more; step++) {
+    for (uint32_t step = 0; step <= STEPS * 2 || state.more; step++) {
         bool grows = step < STEPS * 2;
 
         if (step == STEPS) { /* another start */

@@ -153,7 +153,7 @@ copy_rig_seal(struct copy_rig *rig)
     for (uint32_t p = 0; p < PARTITIONS; p++) {
         struct store_segment *segment = &segments[seal.segment_count];
 
-        if (copy_rig_draw(&rig->random) % 4 == 0)
+        if (rig->bare || copy_rig_draw(&rig->random) % 4 == 0)
             continue;
         *segment = (struct store_segment){
             .id = {.store = info.store,
@@ -162,7 +162,7 @@ copy_rig_seal(struct copy_rig *rig)
                    .last_position = rig->position,
                    .partition = p},
         };
-        store_segment_path(rig->store, seal.cut, p, segment->path);
+        store_segment_path(rig->store, &segment->id, segment->path);
         segment_make(rig, segment);
         seal.segment_count++;
     }

@@ -19,6 +19,7 @@ struct copy_rig {
     struct log *log;
     uint64_t position;
     uint64_t random;
+    bool bare; /* seals without segments */
 };
 
 uint64_t copy_rig_draw(uint64_t *state);
