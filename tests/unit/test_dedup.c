@@ -228,7 +228,7 @@ Test(dedup, takes_its_budget_whatever_the_order, .timeout = 60)
     }
 }
 
-Test(dedup, takes_the_bytes_that_it_says, .timeout = 10)
+Test(dedup, takes_the_bytes_that_it_says, .timeout = 60)
 {
     struct dedup *dedup = NULL;
 
