@@ -285,8 +285,9 @@ core_poll(struct core *core, int64_t wait_ns)
 bool
 core_idle(const struct core *core)
 {
-    return core->first == NULL && core->cuts_waiting == 0 &&
-           (core->open == NULL || core->open->item_count == 0);
+    bool sealed = core->cuts_waiting == 0 || (core->space.stalled && !core->sealing);
+
+    return core->first == NULL && sealed && !core_open_any(core);
 }
 
 int64_t
@@ -325,6 +326,10 @@ core_get_stats(const struct core *core, struct core_stats *out_stats)
     *out_stats = core->stats;
     out_stats->commits = core->commit_last;
     out_stats->cuts_waiting = core->cuts_waiting;
+    out_stats->disk_free_bytes = core->space.free_bytes;
+    out_stats->disk_kept_bytes = core_space_needed(core);
+    out_stats->disk_full = core->space.full;
+    out_stats->seal_waits = core->space.stalled;
     out_stats->dedup_ids_max = core->options.dedup_ids_max;
     out_stats->dedup_ids = core_ids_known(core);
 }

@@ -9,8 +9,9 @@
  *   core_submit     number, log write ──dispatch──▶ core_work: part_apply
  *   core_poll       durable? done? ──▶ acked()
  *                   at a cut ─────────────────────▶ part_cut
- *                   all parts cut ──seal()──────────────────────────────────────▶ core_seal
- *   core_sealed     manifest edit   ──dispatch──▶ part_sealed
+ *                   all parts cut ──seal()──────────────────────────────────────▶ core_seal:
+ *                   segments,
+ *   core_sealed     lanes are free  ──dispatch──▶ part_sealed                       manifest edit
  *
  * One order: every change of state is a record in a commit; verdicts and acks follow commit by
  * commit. A view is given out only when the commit that it shows is durable.
@@ -18,7 +19,9 @@
  * Life:   core_open (recovers: state of the last seal, then the tail), calls, core_stop (waits for
  *         nothing: the caller polls until core_idle), core_close.
  * Errors: after a failed write, or an error that a worker met, core_failed says why; nothing is
- *         acked any more and the process should end.
+ *         acked any more and the process should end. A full disk is no failure: what is taken stays
+ *         in the lanes, the door refuses with VT_DISK_FULL, all else goes on, and core_look finds
+ *         out when there is space again.
  * Thread: the front thread, but core_work (worker's) and core_seal (sealer's).
  */
 #pragma once
@@ -101,7 +104,7 @@ struct core_frame {
 };
 /* VT_OK: it is in the open commit and will be acked. VT_AGAIN: no buffer is free, or too much is
  * unsealed; try after core_poll. Anything else refuses the frame (nothing of it is kept), with a
- * detail for its sender. */
+ * detail for its sender: VT_DISK_FULL until there is space, VT_DEDUP_FULL. */
 VT_MUST_CHECK vt_err core_add_frame(struct core *core, const struct core_frame *frame);
 
 /* Control records; each is acked like a frame. The catalog is checked to be an extension. */
@@ -131,17 +134,24 @@ VT_MUST_CHECK vt_err core_view_ask(struct core *core, bool want_tenants, void *w
 
 /* A clean stop: submits an end mark. Then poll until core_idle. VT_AGAIN: poll and call again. */
 VT_MUST_CHECK vt_err core_stop(struct core *core, int64_t now_us);
-bool core_idle(const struct core *core); /* nothing in flight, no cut unsealed */
+/* Nothing in flight, no cut unsealed but what waits for space: the next start seals that. */
+bool core_idle(const struct core *core);
 
 vt_err core_failed(const struct core *core); /* VT_OK while all is well */
 
 /* On worker `worker`'s thread: its partitions' share of the work. */
 void core_work(struct core *core, uint32_t worker, struct work *work);
 
-/* On the sealer's thread: writes and opens the segments of a cut. */
+/* On the sealer's thread: writes and opens the segments of a cut, then the manifest edit. Where the
+ * disk is full the reserve is given up for it. */
 void core_seal(struct core *core, struct cut *cut);
-/* On the front thread afterwards: the manifest edit, and the news for the workers. */
+/* On the front thread afterwards: the lanes are free again, and the news for the workers. A cut
+ * that found no space waits for core_look. */
 VT_MUST_CHECK vt_err core_sealed(struct core *core, struct cut *cut);
+
+/* Looks how much space is left, and tries what waits for it. Once a second; each frame between two
+ * looks is measured by the last one. */
+void core_look(struct core *core);
 
 /* Runs everything on the calling thread, at once: for tests, tools and recovery. */
 struct core_inline {
@@ -168,5 +178,9 @@ struct core_stats {
     uint64_t dedup_ids;
     uint64_t dedup_ids_max;
     uint64_t position;
+    uint64_t disk_free_bytes; /* at the last look */
+    uint64_t disk_kept_bytes; /* below so many free bytes nothing is taken */
+    bool disk_full;           /* the door refuses with VT_DISK_FULL */
+    bool seal_waits;          /* a cut found no space */
 };
 void core_get_stats(const struct core *core, struct core_stats *out_stats);

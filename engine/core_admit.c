@@ -364,8 +364,15 @@ core_add_frame(struct core *core, const struct core_frame *frame)
     if (frame->event_count == 0 || frame->event_count > VT_BATCH_EVENTS_MAX)
         return vt_err_detail(VT_BAD_LENGTH, "event_count %u is not 1 to %u", frame->event_count,
                              VT_BATCH_EVENTS_MAX);
+    vt_err err = core_space_check(core);
+
+    if (err != VT_OK) {
+        core->stats.frames_refused++;
+        return err;
+    }
     uint64_t hash = frame->producer == 0 ? 0 : core_frame_hash(frame);
-    vt_err err = session_admit(core, frame, hash, &verdict);
+
+    err = session_admit(core, frame, hash, &verdict);
 
     if (err == VT_OK && verdict == SESSION_RESEND)
         return resend_add(core, frame);
@@ -408,9 +415,12 @@ core_producer_announce(struct core *core, uint64_t token_id, struct vt_str name,
         return vt_err_detail(VT_TOO_LARGE, "a producer's name has at most 255 bytes");
     memcpy(payload, &token_id, sizeof token_id);
     memcpy(payload + 8, name.data, name.size);
+    /* A name costs little, so it is let in; but where the lanes are full nobody waits for space. */
     vt_err err =
         core_control_add(core, LOG_PRODUCER, (struct vt_bytes){payload, 8u + name.size}, &item);
 
+    if (err == VT_AGAIN && core_space_check(core) != VT_OK)
+        return VT_DISK_FULL;
     if (err == VT_OK)
         err = core_producer_add(core, token_id, name, out_id);
     return err;
@@ -424,8 +434,10 @@ core_add_catalog(struct core *core, struct vt_str text, const struct catalog_zon
     struct core_item *item = NULL;
     uint8_t *packed = NULL;
     uint64_t packed_bytes = 0;
-    vt_err err = catalog_load(text, zones, &catalog);
+    vt_err err = core_space_check(core);
 
+    if (err == VT_OK)
+        err = catalog_load(text, zones, &catalog);
     if (err == VT_OK && core_catalog(core) != NULL)
         err = catalog_check_extension(core_catalog(core), catalog);
     if (err == VT_OK)
@@ -455,12 +467,15 @@ core_add_close(struct core *core, const struct close_order *order, void *waiter)
     if (order->tenant.size > VT_TEXT_BYTES_MAX)
         return vt_err_detail(VT_TOO_LARGE, "a tenant's name has at most %d bytes",
                              VT_TEXT_BYTES_MAX);
+    vt_err err = core_space_check(core);
+
+    if (err != VT_OK)
+        return err;
     memcpy(payload, &order->before_us, sizeof order->before_us);
     if (order->tenant.size > 0)
         memcpy(payload + 8, order->tenant.data, order->tenant.size);
-    vt_err err = core_control_add(core, LOG_CLOSE,
-                                  (struct vt_bytes){payload, 8u + order->tenant.size}, &item);
-
+    err = core_control_add(core, LOG_CLOSE, (struct vt_bytes){payload, 8u + order->tenant.size},
+                           &item);
     if (err == VT_OK)
         item->waiter = waiter;
     return err;
@@ -480,9 +495,11 @@ core_add_settle(struct core *core, bool retry, const le64 *positions, uint32_t c
         .payload_crc = vt_crc32c(payload.data, payload.size),
         .event_count = retry ? count : 0,
     };
-    /* An exception that becomes a row is remembered like any other. */
-    vt_err err = retry ? check_room(core, count) : VT_OK;
+    vt_err err = core_space_check(core);
 
+    /* An exception that becomes a row is remembered like any other. */
+    if (err == VT_OK && retry)
+        err = check_room(core, count);
     if (err == VT_OK)
         err = record_add(core, &record, payload, &item);
     if (err != VT_OK)

@@ -72,6 +72,13 @@ struct cut {
     uint64_t commit;
     uint64_t last_position;
     int64_t arrival_us;
+    uint64_t bytes;      /* counted since the cut before it */
+    uint64_t check;      /* of the commit, as is `start` */
+    uint64_t start;      /* set when it goes to the sealer */
+    bool reserve;        /* the store's reserves are held; the sealer's while it has the cut */
+    bool edit_tried;     /* the next start may find the edit: the segments stay */
+    uint32_t partitions; /* done: those below it */
+    uint64_t state_bytes;
     struct epoch **epochs;          /* [partition_count]; frozen, a reference each */
     struct vt_bytes *part_states;   /* [partition_count]; malloc */
     struct vt_bytes core_state;     /* front thread's own state as of the commit; malloc */
@@ -104,6 +111,18 @@ struct core_catalog {
     uint64_t commit; /* its record's; in force from the next commit on */
     struct catalog *catalog;
     struct vt_bytes packed; /* malloc */
+};
+
+/* What the disk has left, and what is kept of it: core_space.c. */
+struct core_space {
+    uint64_t free_bytes;    /* at the last look */
+    uint64_t stalled_bytes; /* and at the last seal that found too little */
+    uint64_t reserve_bytes; /* of the store's reserve for a seal; constant */
+    uint64_t state_bytes;   /* of the last seal */
+    uint32_t looks;         /* since that seal */
+    bool reserve;           /* both reserves are held */
+    bool stalled;           /* the oldest cut waits for space */
+    bool full;              /* the door is shut until there is enough */
 };
 
 struct core {
@@ -143,6 +162,8 @@ struct core {
     struct cut *cut_last;
     uint32_t cuts_waiting; /* taken, not yet sealed */
     bool sealing;
+    uint64_t bytes_waiting; /* of those cuts */
+    struct core_space space;
 
     vt_err failed;
     char failed_detail[320];
@@ -203,6 +224,19 @@ VT_MUST_CHECK vt_err core_cut_open(struct core *core, struct work *work);
 void core_cut_free(struct core *core, struct cut *cut);
 void core_cut_ready(struct core *core, struct cut *cut);
 void core_seal_next(struct core *core);
+void core_seal_again(struct core *core); /* the cut that found no space */
+
+/* core_space.c */
+void core_space_open(struct core *core);
+/* Both reserves of the store, by the thread that has them: the sealer's while a cut is with it.
+ * False where there is no space for both. */
+bool core_reserve_take(struct core *core, struct io *io, uint64_t state_bytes);
+/* VT_DISK_FULL: nothing that grows the store may be logged now. */
+VT_MUST_CHECK vt_err core_space_check(struct core *core);
+/* After a seal: `err` is VT_OK or VT_FULL. */
+void core_space_sealed(struct core *core, const struct cut *cut, vt_err err);
+/* Free bytes below which the door shuts. */
+uint64_t core_space_needed(const struct core *core);
 
 /* core_state.c: the front thread's state as bytes, and back. */
 VT_MUST_CHECK vt_err core_state_save(const struct core *core, struct vt_bytes *out_bytes);

@@ -286,7 +286,7 @@ seal_recovered(struct core *core)
     core_inline_callbacks(&core->inline_state, &core->callbacks);
     core_seal_next(core);
     core->callbacks = callbacks;
-    VT_ASSERT(core->failed != VT_OK || core->cut_first == NULL);
+    VT_ASSERT(core->failed != VT_OK || core->cut_first == NULL || core->space.stalled);
     return core_failed(core);
 }
 
@@ -318,5 +318,6 @@ core_recover(struct core *core)
         return VT_OK;
     core->log = store_log(core->options.store);
     VT_ASSERT(core->log != NULL);
+    core_space_open(core);
     return seal_recovered(core);
 }

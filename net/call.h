@@ -42,6 +42,7 @@ struct call {
     struct view *view; /* the caller's: view_put, free */
     struct core_stats stats;
     struct conns_stats conns; /* zeros without a frame listener */
+    int64_t write_age_ns;     /* with stats */
     uint64_t position;
     uint32_t event_count;
     uint32_t accepted;

@@ -2,6 +2,7 @@
  * http_routes.c - the routes, and the handlers that only read. docs/HTTP.md says the same for
  * people.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "http_internal.h"
@@ -69,7 +70,11 @@ handle_live(struct http_request *request)
     return spool_add(&request->spool, "ok\n", 3);
 }
 
-/* Ready is: the front thread answers, so recovery is over and no end has begun. */
+/* Nothing has become durable for so long: the disk hangs. Its own hiccups take some 10 ms. */
+#define READY_WRITE_NS INT64_C(5000000000)
+
+/* Ready is: the front thread answers, so recovery is over and no end has begun, and events are
+ * taken. Readers are answered without that, too. */
 vt_err
 handle_ready(struct http_request *request)
 {
@@ -79,6 +84,17 @@ handle_ready(struct http_request *request)
     if (err != VT_OK)
         return err;
     request_position(request, call.stats.position);
+    if (call.stats.disk_full)
+        return vt_err_detail(VT_DISK_FULL,
+                             "no events are taken: the disk has %" PRIu64 " bytes free, %" PRIu64
+                             " are kept%s",
+                             call.stats.disk_free_bytes, call.stats.disk_kept_bytes,
+                             call.stats.seal_waits ? ", and a seal waits for space" : "");
+    if (call.write_age_ns > READY_WRITE_NS) {
+        (void)vt_err_detail(VT_AGAIN, "no write has come back from the disk for %" PRId64 " s",
+                            call.write_age_ns / 1000000000);
+        return VT_AGAIN;
+    }
     request->content_type = "text/plain";
     return spool_add(&request->spool, "ready\n", 6);
 }

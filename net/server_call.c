@@ -75,6 +75,7 @@ call_start(struct server *server, struct call *call)
         core_get_stats(server->core, &call->stats);
         if (server->conns != NULL)
             conns_get_stats(server->conns, &call->conns);
+        call->write_age_ns = server_write_age_ns(server);
         return VT_END; /* answered on the spot */
     }
     VT_ASSERT(false);

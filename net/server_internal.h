@@ -52,8 +52,14 @@ struct server {
     struct call *waiting_last;
     struct call *in_core_first; /* handed to the core, not answered */
 
+    int64_t look_ns;  /* the next core_look */
+    bool said_full;   /* it was said that the disk is full */
+    uint64_t durable; /* at the last round */
+    int64_t moved_ns; /* when that changed last, or nothing was in flight */
+
     _Atomic uint32_t stopping; /* set by server_stop */
     bool draining;
+    int64_t drain_ns; /* since */
     bool end_marked;
     struct waiter self; /* the server's own records: the catalog at the start */
     bool self_answered;
@@ -63,6 +69,8 @@ struct server {
 int64_t server_wall_us(void);
 struct vt_mono server_mono(void);
 VT_MUST_CHECK vt_err server_step(struct server *server, int64_t wait_ns);
+/* How long nothing has become durable although something is being written; 0: all is well. */
+int64_t server_write_age_ns(const struct server *server);
 
 /* server_call.c: front thread's half. */
 void server_calls_take(struct server *server);

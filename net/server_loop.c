@@ -1,5 +1,6 @@
 /* server_loop.c - the front thread's rounds. See net.h. */
 #include <liburing.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "server_internal.h"
@@ -8,7 +9,9 @@
 #define COMMIT_BYTES_GOAL (UINT32_C(256) << 10) /* a larger write gains nothing: docs/DESIGN.md */
 #define PUMP_ROUNDS_MAX   4
 #define DUE_PAUSE_NS      INT64_C(1000000)
-#define ROUND_NS          INT64_C(50000000) /* deadlines are looked at so often at least */
+#define ROUND_NS          INT64_C(50000000)   /* deadlines are looked at so often at least */
+#define LOOK_NS           INT64_C(1000000000) /* between two looks at the disk's space */
+#define DRAIN_FULL_NS     INT64_C(5000000000) /* for what a full disk keeps from being written */
 
 int64_t
 server_wall_us(void)
@@ -71,6 +74,50 @@ cuts_take(struct server *server)
     return cut == NULL ? VT_OK : core_sealed(server->core, cut);
 }
 
+int64_t
+server_write_age_ns(const struct server *server)
+{
+    const struct log *log = store_log(server->store);
+
+    return log_durable(log) == log_last(log) ? 0 : server_mono().ns - server->moved_ns;
+}
+
+/* An operator reads it where no metric is looked at. */
+static void
+disk_say(struct server *server)
+{
+    struct core_stats stats;
+
+    core_get_stats(server->core, &stats);
+    if (stats.disk_full == server->said_full)
+        return;
+    server->said_full = stats.disk_full;
+    if (stats.disk_full)
+        (void)fprintf(stderr,
+                      "venturid: the disk is full: %llu bytes are free, %llu are kept to seal what "
+                      "was taken; no events are taken until there are more\n",
+                      (unsigned long long)stats.disk_free_bytes,
+                      (unsigned long long)stats.disk_kept_bytes);
+    else
+        (void)fprintf(stderr, "venturid: the disk has space again: events are taken\n");
+}
+
+static void
+disk_look(struct server *server)
+{
+    const struct log *log = store_log(server->store);
+    int64_t now_ns = server_mono().ns;
+
+    if (log_durable(log) != server->durable || log_durable(log) == log_last(log))
+        server->moved_ns = now_ns;
+    server->durable = log_durable(log);
+    if (now_ns >= server->look_ns) {
+        server->look_ns = now_ns + LOOK_NS;
+        core_look(server->core);
+        disk_say(server);
+    }
+}
+
 static int64_t
 wait_for(const struct server *server, int64_t wait_ns)
 {
@@ -99,6 +146,7 @@ server_step(struct server *server, int64_t wait_ns)
         err = cuts_take(server);
     if (err != VT_OK)
         return err;
+    disk_look(server);
     server_calls_take(server);
     /* A commit that is sent off makes room for the frames that waited for it: they need not wait
      * for the next completion. */
@@ -112,6 +160,17 @@ server_step(struct server *server, int64_t wait_ns)
     return err;
 }
 
+/* A full disk may keep the end mark from finding room. Without it the next start is as after a
+ * crash, which is right, too. */
+static bool
+drain_overdue(const struct server *server)
+{
+    struct core_stats stats;
+
+    core_get_stats(server->core, &stats);
+    return stats.seal_waits && server_mono().ns - server->drain_ns > DRAIN_FULL_NS;
+}
+
 /* A clean stop: no new frames, answer what is in flight, seal nothing more than is under way, an
  * end mark. */
 static vt_err
@@ -119,6 +178,7 @@ drain(struct server *server, bool *out_done)
 {
     if (!server->draining) {
         server->draining = true;
+        server->drain_ns = server_mono().ns;
         if (server->conns != NULL)
             conns_stop(server->conns);
     }
@@ -126,7 +186,7 @@ drain(struct server *server, bool *out_done)
                  server->in_core_first == NULL && server->waiting_first == NULL &&
                  core_idle(server->core);
 
-    *out_done = quiet && server->end_marked;
+    *out_done = (quiet && server->end_marked) || drain_overdue(server);
     if (!quiet || server->end_marked)
         return VT_OK;
     vt_err err = core_stop(server->core, server_wall_us());

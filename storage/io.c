@@ -87,6 +87,15 @@ io_truncate(struct io_file *file, uint64_t bytes)
 }
 
 vt_err
+io_allocate(struct io_file *file, uint64_t bytes)
+{
+    vt_err err = refuse_dead(file);
+
+    /* Nothing that was written is lost by a failure. */
+    return err == VT_OK ? file->io->ops->allocate(file, bytes) : err;
+}
+
+vt_err
 io_lock(struct io_file *file)
 {
     return file->io->ops->lock(file);
@@ -120,6 +129,12 @@ vt_err
 io_list_dir(struct io *io, const char *path, struct io_name_list *out_list)
 {
     return io->ops->list_dir(io, path, out_list);
+}
+
+vt_err
+io_free_bytes(struct io *io, const char *path, uint64_t *out_bytes)
+{
+    return io->ops->free_bytes(io, path, out_bytes);
 }
 
 void

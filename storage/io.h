@@ -59,6 +59,9 @@ VT_MUST_CHECK vt_err io_write_at(struct io_file *file, const void *buffer, uint6
 VT_MUST_CHECK vt_err io_sync(struct io_file *file);
 VT_MUST_CHECK vt_err io_size(struct io_file *file, uint64_t *out_bytes);
 VT_MUST_CHECK vt_err io_truncate(struct io_file *file, uint64_t bytes);
+/* Space for the file's first `bytes`, which it then has at least. VT_FULL: some of it may be there;
+ * the file is not dead by it. */
+VT_MUST_CHECK vt_err io_allocate(struct io_file *file, uint64_t bytes);
 /* Exclusive, for the life of the file; VT_LOCKED at once. */
 VT_MUST_CHECK vt_err io_lock(struct io_file *file);
 
@@ -69,6 +72,10 @@ VT_MUST_CHECK vt_err io_unlink(struct io *io, const char *path);
 VT_MUST_CHECK vt_err io_sync_dir(struct io *io, const char *path);
 VT_MUST_CHECK vt_err io_list_dir(struct io *io, const char *path, struct io_name_list *out_list);
 void io_name_list_free(struct io_name_list *list);
+
+/* What the file system of a directory has left for a process without privileges. A quota does not
+ * show in it: VT_FULL may come although this says otherwise. */
+VT_MUST_CHECK vt_err io_free_bytes(struct io *io, const char *path, uint64_t *out_bytes);
 
 /* Starts a durable write (DSYNC). VT_AGAIN where as many as the queue holds are in flight. The
  * result arrives by op->done: VT_OK means that exactly all bytes are durable. */

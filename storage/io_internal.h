@@ -17,12 +17,14 @@ struct io_ops {
     vt_err (*sync)(struct io_file *file);
     vt_err (*size)(struct io_file *file, uint64_t *out_bytes);
     vt_err (*truncate)(struct io_file *file, uint64_t bytes);
+    vt_err (*allocate)(struct io_file *file, uint64_t bytes);
     vt_err (*lock)(struct io_file *file);
     vt_err (*make_dir)(struct io *io, const char *path);
     vt_err (*rename)(struct io *io, const char *from, const char *to);
     vt_err (*unlink)(struct io *io, const char *path);
     vt_err (*sync_dir)(struct io *io, const char *path);
     vt_err (*list_dir)(struct io *io, const char *path, struct io_name_list *out_list);
+    vt_err (*free_bytes)(struct io *io, const char *path, uint64_t *out_bytes);
     vt_err (*write_start)(struct io *io, struct io_op *op);
     vt_err (*poll)(struct io *io, int64_t wait_ns);
     vt_err (*random)(struct io *io, void *out_bytes, uint32_t bytes);

@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -172,6 +173,25 @@ posix_truncate(struct io_file *file, uint64_t bytes)
     return VT_OK;
 }
 
+/* Where the file system cannot allocate, zeros are written; that is as good where it keeps them. */
+static vt_err
+posix_allocate(struct io_file *file, uint64_t bytes)
+{
+    static const uint8_t zeros[65536];
+    int error = EINTR;
+    uint64_t at;
+    vt_err err = posix_size(file, &at);
+
+    while (error == EINTR)
+        error = fallocate(posix_of(file)->fd, 0, 0, (off_t)bytes) == 0 ? 0 : errno;
+    if (error != EOPNOTSUPP)
+        return error == 0 ? VT_OK : failed(error, "fallocate", "of a file");
+    for (; err == VT_OK && at < bytes; at += sizeof zeros)
+        err =
+            posix_write_at(file, zeros, bytes - at < sizeof zeros ? bytes - at : sizeof zeros, at);
+    return err == VT_OK ? posix_sync(file) : err;
+}
+
 static vt_err
 posix_lock(struct io_file *file)
 {
@@ -293,6 +313,18 @@ posix_list_dir(struct io *io, const char *path, struct io_name_list *out_list)
 }
 
 static vt_err
+posix_free_bytes(struct io *io, const char *path, uint64_t *out_bytes)
+{
+    struct statvfs stat;
+
+    (void)io;
+    if (statvfs(path, &stat) != 0)
+        return failed(errno, "statvfs", path);
+    *out_bytes = (uint64_t)stat.f_bavail * stat.f_frsize;
+    return VT_OK;
+}
+
+static vt_err
 posix_random(struct io *io, void *out_bytes, uint32_t bytes)
 {
     uint8_t *at = out_bytes;
@@ -331,12 +363,14 @@ io_posix_fill(struct io_ops *ops)
     ops->sync = posix_sync;
     ops->size = posix_size;
     ops->truncate = posix_truncate;
+    ops->allocate = posix_allocate;
     ops->lock = posix_lock;
     ops->make_dir = posix_make_dir;
     ops->rename = posix_rename;
     ops->unlink = posix_unlink;
     ops->sync_dir = posix_sync_dir;
     ops->list_dir = posix_list_dir;
+    ops->free_bytes = posix_free_bytes;
     ops->random = posix_random;
     ops->sleep = posix_sleep;
 }

@@ -22,6 +22,8 @@ struct sim_io {
     uint64_t random;
     uint64_t calls[IO_SIM_KIND_COUNT];
     struct io_sim_fault fault;
+    uint64_t space;
+    bool hangs;
     uint64_t operations;
     uint64_t trace;
     void (*hook)(void *context);
@@ -47,14 +49,25 @@ file_of(struct io_file *file)
     return (struct sim_file *)file;
 }
 
+static bool
+is_durable(enum io_sim_kind kind)
+{
+    return kind == IO_SIM_WRITE || kind == IO_SIM_SYNC || kind == IO_SIM_SYNC_DIR ||
+           kind == IO_SIM_COMPLETE;
+}
+
 /* Counts a call; the error with which it fails on command, or VT_OK. */
 static vt_err
 call(struct sim_io *io, enum io_sim_kind kind)
 {
     const struct io_sim_fault *fault = &io->fault;
-    uint64_t number = ++io->calls[kind];
+    bool meant = fault->kind == kind || (fault->kind == IO_SIM_DURABLE && is_durable(kind));
 
-    if (fault->nth == 0 || fault->kind != kind || number < fault->nth ||
+    io->calls[kind]++;
+    io->calls[IO_SIM_DURABLE] += is_durable(kind);
+    uint64_t number = io->calls[fault->kind];
+
+    if (fault->nth == 0 || !meant || number < fault->nth ||
         (number > fault->nth && !fault->for_ever))
         return VT_OK;
     switch (fault->failure) {
@@ -161,15 +174,55 @@ sim_read_at(struct io_file *file, void *buffer, uint64_t bytes, uint64_t offset)
     return VT_OK;
 }
 
+static uint64_t
+round_page(uint64_t bytes)
+{
+    return (bytes + SIM_PAGE_BYTES - 1) / SIM_PAGE_BYTES * SIM_PAGE_BYTES;
+}
+
+uint64_t
+io_sim_used(const struct io *base)
+{
+    const struct sim_names *names = &((const struct sim_io *)base)->disk.visible;
+    uint64_t used = 0;
+
+    for (uint32_t i = 0; i < names->count; i++)
+        used += round_page(names->names[i].node->size);
+    return used;
+}
+
+static uint64_t
+sim_left(const struct sim_io *io)
+{
+    uint64_t used = io->space == UINT64_MAX ? 0 : io_sim_used(&io->base);
+
+    return used < io->space ? io->space - used : 0;
+}
+
+/* How far a file of the node's size can reach, up to `end`. */
+static uint64_t
+sim_reach(const struct sim_io *io, const struct sim_node *node, uint64_t end)
+{
+    uint64_t has = round_page(node->size);
+    uint64_t left = end <= has ? 0 : sim_left(io);
+
+    return end <= has || left >= round_page(end) - has ? end : has + left;
+}
+
 static vt_err
 sim_write_at(struct io_file *file, const void *buffer, uint64_t bytes, uint64_t offset)
 {
     struct sim_io *io = sim_of(file->io);
     vt_err err = call(io, IO_SIM_WRITE);
+    uint64_t reach = sim_reach(io, file_of(file)->node, offset + bytes);
 
     VT_ASSERT(file_of(file)->writable);
-    if (err != VT_OK)
+    if (err != VT_OK) {
         bytes = sim_random(&io->random) % (bytes + 1);
+    } else if (reach < offset + bytes) {
+        bytes = reach > offset ? reach - offset : 0;
+        err = VT_FULL;
+    }
     sim_node_write(&io->disk, file_of(file)->node, (struct vt_bytes){buffer, bytes}, offset);
     happened(io, IO_SIM_WRITE, vt_crc32c(buffer, bytes) ^ offset << 32);
     return err;
@@ -209,6 +262,30 @@ sim_truncate(struct io_file *file, uint64_t bytes)
         return err;
     sim_node_resize(file_of(file)->node, bytes);
     happened(io, IO_SIM_WRITE, bytes);
+    return VT_OK;
+}
+
+static vt_err
+sim_allocate(struct io_file *file, uint64_t bytes)
+{
+    struct sim_io *io = sim_of(file->io);
+    struct sim_node *node = file_of(file)->node;
+    vt_err err = call(io, IO_SIM_WRITE);
+    uint64_t reach = err == VT_OK ? sim_reach(io, node, bytes) : bytes / 2;
+
+    if (err == VT_OK && reach < bytes)
+        err = VT_FULL;
+    if (reach > node->size)
+        sim_node_resize(node, reach);
+    happened(io, IO_SIM_WRITE, bytes);
+    return err;
+}
+
+static vt_err
+sim_free_bytes(struct io *base, const char *path, uint64_t *out_bytes)
+{
+    (void)path;
+    *out_bytes = sim_left(sim_of(base));
     return VT_OK;
 }
 
@@ -362,6 +439,8 @@ sim_poll(struct io *base, int64_t wait_ns)
     struct sim_io *io = sim_of(base);
     uint64_t count = sim_random(&io->random) % (io->flight_count + 1);
 
+    if (io->hangs)
+        return VT_OK;
     if (count == 0 && wait_ns > 0 && io->flight_count > 0)
         count = 1;
     for (; count > 0 && io->flight_count > 0; count--) {
@@ -413,12 +492,14 @@ static const struct io_ops sim_ops = {
     .sync = sim_sync,
     .size = sim_size,
     .truncate = sim_truncate,
+    .allocate = sim_allocate,
     .lock = sim_lock,
     .make_dir = sim_make_dir,
     .rename = sim_rename,
     .unlink = sim_unlink,
     .sync_dir = sim_sync_dir,
     .list_dir = sim_list_dir,
+    .free_bytes = sim_free_bytes,
     .write_start = sim_write_start,
     .poll = sim_poll,
     .random = sim_random_bytes,
@@ -435,6 +516,7 @@ io_sim_open(uint64_t seed, struct io **out_io)
         return VT_NOMEM;
     io->base.ops = &sim_ops;
     io->random = seed;
+    io->space = UINT64_MAX;
     *out_io = &io->base;
     return VT_OK;
 }
@@ -443,6 +525,18 @@ void
 io_sim_set_fault(struct io *io, const struct io_sim_fault *fault)
 {
     sim_of(io)->fault = *fault;
+}
+
+void
+io_sim_set_space(struct io *io, uint64_t bytes)
+{
+    sim_of(io)->space = bytes;
+}
+
+void
+io_sim_set_hang(struct io *io, bool hangs)
+{
+    sim_of(io)->hangs = hangs;
 }
 
 uint64_t
@@ -488,6 +582,7 @@ io_sim_crash(const struct io *base, const struct io_sim_crash *crash, uint64_t *
         sim_disk_crash_flight(&io->flights[i], crash, &to->disk, &subset);
     sim_disk_crash_end(&io->disk);
     to->trace = io->trace ^ subset;
+    to->space = io->space;
     *out_subset = subset;
     *out_io = fresh;
     return VT_OK;

@@ -26,6 +26,7 @@ enum io_sim_kind {
     IO_SIM_SYNC_DIR,
     IO_SIM_LIST,
     IO_SIM_COMPLETE, /* of a write that was started */
+    IO_SIM_DURABLE,  /* WRITE, SYNC, SYNC_DIR and COMPLETE, counted together */
     IO_SIM_KIND_COUNT,
 };
 
@@ -42,6 +43,15 @@ struct io_sim_fault {
 VT_MUST_CHECK vt_err io_sim_open(uint64_t seed, struct io **out_io);
 
 void io_sim_set_fault(struct io *io, const struct io_sim_fault *fault);
+
+/* All files together may take so many bytes, in blocks of 4096; UINT64_MAX: no limit, as at open. A
+ * write that needs more leaves what fits and fails with VT_FULL. A crash keeps the limit. */
+void io_sim_set_space(struct io *io, uint64_t bytes);
+uint64_t io_sim_used(const struct io *io);
+
+/* While it hangs no write that was started completes. */
+void io_sim_set_hang(struct io *io, bool hangs);
+
 uint64_t io_sim_calls(const struct io *io, enum io_sim_kind kind);
 
 /* Called after each operation that changes what a crash could leave. */

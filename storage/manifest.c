@@ -237,6 +237,10 @@ write_copy(struct manifest *manifest, uint32_t copy, struct manifest_edit *edit)
         err = io_sync_dir(manifest->io, manifest->dir);
     if (err != VT_OK) {
         io_close_file(file);
+        /* On a full disk its space is wanted; where this fails the next try does it. */
+        vt_err ignored = io_unlink(manifest->io, fresh);
+
+        (void)ignored;
         return err;
     }
     manifest->files[copy] = file;

@@ -7,6 +7,8 @@
  *   DIR/manifest-0, -1  append-only edits with checksums, two copies
  *   DIR/lane-00 ..      the tail: commits since the last seal
  *   DIR/segments/CUT-PARTITION.vseg, and CUT-PARTITION-LEVEL.vseg of merged ones
+ *   DIR/reserve         space for one seal, and DIR/reserve.start for the manifests of a start:
+ *                       allocated, never written; given up where the disk is full
  *
  * Life:   store_open (lock, superblock, manifest, start number + 1 durable, scan of the lanes), the
  *         tail by store_tail_next until VT_END, then appends; store_close.
@@ -14,8 +16,9 @@
  * Errors: damage below the end of the chain is VT_DAMAGED with file and offset, and nothing is cut.
  *         Segment files that no manifest names are what a crash left of a seal or a merge; an open
  *         for writing removes them.
- * Thread: the thread that opened it; store_seal_* may run on one other thread at a time, with its
- *         own io, and only store_seal_commit is called on the store's thread.
+ * Thread: the thread that opened it. While work on segments is with another thread (the sealer),
+ *         that one has store_seal_write, store_merge_commit and the reserves, and nobody else may
+ *         touch what they change: the segments and the state that the manifest names.
  */
 #pragma once
 
@@ -95,16 +98,26 @@ void store_segment_path(const struct store *store, const struct segment_id *id, 
 
 /* One manifest edit: the order is sealed up to commit `cut`, these segments are part of the store,
  * and `state` (opaque, at most 256 MiB) replaces the engine's state as of the cut. Durable in both
- * copies on VT_OK; then the lanes are released. */
+ * copies on VT_OK; then the lanes are released. In three steps, since the second one waits for the
+ * disk:
+ *   store_seal_prepare   store's thread: the cut fits the order; fills in check and start
+ *   store_seal_write     any thread that has the seal: the edit. After a failure it is unknown
+ *                        whether the next start finds it, so the segments must stay where they are
+ *   store_seal_release   store's thread: the lanes' places may be written again
+ * store_seal_commit is all of them. */
 struct store_seal {
     uint64_t cut;
     uint64_t last_position;
     int64_t arrival_us; /* of commit `cut` */
-    uint64_t check;     /* of commit `cut`: filled in by the store */
+    uint64_t check;     /* of commit `cut`, as is `start`: filled in by store_seal_prepare */
+    uint64_t start;
     const struct store_segment *segments;
     uint32_t segment_count;
     struct vt_bytes state;
 };
+VT_MUST_CHECK vt_err store_seal_prepare(const struct store *store, struct store_seal *seal);
+VT_MUST_CHECK vt_err store_seal_write(struct store *store, const struct store_seal *seal);
+void store_seal_release(struct store *store, uint64_t cut);
 VT_MUST_CHECK vt_err store_seal_commit(struct store *store, const struct store_seal *seal);
 
 /* One manifest edit: `merged`, durable and read back, takes the place of segments of one partition
@@ -118,6 +131,21 @@ VT_MUST_CHECK vt_err store_merge_commit(struct store *store, const struct store_
 /* Removes the file of a segment that the manifest no longer names. Who has it open reads on. What
  * cannot be removed, a later start does. Any thread, with its own io. */
 void store_segment_drop(struct io *io, const struct store_segment *segment);
+
+/* Two, so that a seal cannot use up what the next start needs. store_open gives up one or both
+ * where it finds the disk full. */
+enum store_reserve { STORE_RESERVE_SEAL, STORE_RESERVE_START };
+
+/* The reserve has at least `bytes` afterwards, whatever it had. VT_FULL: there is none. With the io
+ * of the calling thread. */
+VT_MUST_CHECK vt_err store_reserve_take(struct store *store, struct io *io,
+                                        enum store_reserve which, uint64_t bytes);
+/* Its space is free for others; nothing to do where there is none. */
+VT_MUST_CHECK vt_err store_reserve_give(struct store *store, struct io *io,
+                                        enum store_reserve which);
+/* What the store's file system has left. */
+VT_MUST_CHECK vt_err store_free_bytes(const struct store *store, struct io *io,
+                                      uint64_t *out_bytes);
 
 /* The state of the last seal, borrowed until the next; empty where there is none. */
 struct vt_bytes store_state(const struct store *store);

@@ -232,6 +232,25 @@ open_read_only(struct store *store)
     return err;
 }
 
+/* On a full disk the new manifests take the place of a reserve, whose maker will ask for it
+ * again. */
+static vt_err
+start_note(struct store *store)
+{
+    static const enum store_reserve reserves[] = {STORE_RESERVE_START, STORE_RESERVE_SEAL};
+    uint64_t number = store->chain.last_number;
+    vt_err err = manifest_start(store->manifest, store->start, number, store->chain.last_check);
+
+    for (size_t i = 0; err == VT_FULL && i < VT_COUNT(reserves); i++) {
+        err = store_reserve_give(store, store->io, reserves[i]);
+        if (err != VT_OK)
+            return err;
+        vt_err_clear();
+        err = manifest_start(store->manifest, store->start, number, store->chain.last_check);
+    }
+    return err;
+}
+
 static vt_err
 open_to_write(struct store *store, const struct store_options *options)
 {
@@ -245,8 +264,7 @@ open_to_write(struct store *store, const struct store_options *options)
     store->start = base.last_start + 1;
     if (store->start == 0)
         return vt_err_detail(VT_DAMAGED, "%s: the start number is used up", store->dir);
-    err = manifest_start(store->manifest, store->start, store->chain.last_number,
-                         store->chain.last_check);
+    err = start_note(store);
     if (err != VT_OK)
         return err;
     store_sweep(store);
@@ -418,9 +436,8 @@ store_sealed_arrival(const struct store *store)
     return manifest_get(store->manifest)->sealed.arrival_us;
 }
 
-/* Whether the seal fits the order; gives the cut as the log knows it. */
-static vt_err
-check_seal(const struct store *store, const struct store_seal *seal, struct manifest_cut *out_cut)
+vt_err
+store_seal_prepare(const struct store *store, struct store_seal *seal)
 {
     struct log_mark mark;
 
@@ -430,6 +447,14 @@ check_seal(const struct store *store, const struct store_seal *seal, struct mani
                              seal->cut);
     if (seal->last_position != mark.last_position || seal->arrival_us != mark.arrival_us)
         return vt_err_detail(VT_INVALID, "a seal's position or arrival is not that of its cut");
+    seal->check = mark.check;
+    seal->start = mark.start;
+    return VT_OK;
+}
+
+static vt_err
+check_seal(const struct store *store, const struct store_seal *seal)
+{
     if (seal->state.size > STORE_STATE_BYTES_MAX)
         return vt_err_detail(VT_TOO_LARGE, "the engine's state has %" PRIu64 " bytes",
                              seal->state.size);
@@ -441,21 +466,25 @@ check_seal(const struct store *store, const struct store_seal *seal, struct mani
             segment->id.partition >= store->superblock.partition_count)
             return vt_err_detail(VT_INVALID, "a seal's segment is not of its cut");
     }
-    *out_cut = (struct manifest_cut){
-        .number = seal->cut,
-        .position = mark.last_position,
-        .arrival_us = mark.arrival_us,
-        .check = mark.check,
-        .start = mark.start,
-    };
     return VT_OK;
 }
 
 vt_err
-store_seal_commit(struct store *store, const struct store_seal *seal)
+store_seal_write(struct store *store, const struct store_seal *seal)
 {
-    struct manifest_seal edit = {.segment_count = seal->segment_count, .state = seal->state};
-    vt_err err = check_seal(store, seal, &edit.cut);
+    struct manifest_seal edit = {
+        .cut =
+            {
+                .number = seal->cut,
+                .position = seal->last_position,
+                .arrival_us = seal->arrival_us,
+                .check = seal->check,
+                .start = seal->start,
+            },
+        .segment_count = seal->segment_count,
+        .state = seal->state,
+    };
+    vt_err err = check_seal(store, seal);
 
     if (err != VT_OK)
         return err;
@@ -468,7 +497,24 @@ store_seal_commit(struct store *store, const struct store_seal *seal)
     edit.segments = segments;
     err = manifest_seal(store->manifest, &edit);
     free(segments);
+    return err;
+}
+
+void
+store_seal_release(struct store *store, uint64_t cut)
+{
+    log_release(store->log, cut);
+}
+
+vt_err
+store_seal_commit(struct store *store, const struct store_seal *seal)
+{
+    struct store_seal whole = *seal;
+    vt_err err = store_seal_prepare(store, &whole);
+
     if (err == VT_OK)
-        log_release(store->log, seal->cut);
+        err = store_seal_write(store, &whole);
+    if (err == VT_OK)
+        store_seal_release(store, seal->cut);
     return err;
 }

@@ -12,12 +12,14 @@ example: tools/soak.sh --cases 10000
 example: tools/soak.sh --kills 2000 --points 1000000
 example: tools/soak.sh --minutes 60
 
-usage: tools/soak.sh [--cases N] [--kills N] [--points N] [--minutes N]
+usage: tools/soak.sh [--cases N] [--kills N] [--points N] [--disks N] [--minutes N]
 
   --cases N     random catalogs and streams against the oracle, engine and rating
   --kills N     SIGKILL at a random moment under load, then recovery and a full comparison
   --points N    crash points of the simulated disk: N of the log, N / 20 of the whole engine, and
                 N / 200 runs with failures
+  --disks N     small disks that foreign files fill and empty; and EIO at each of the first 1,000
+                writes and syncs of a script, ENOSPC at each call that may meet it
   --minutes N   half of it the fuzzers, then all of the above in turn with fresh seeds
 
 Seeds are printed; logs stay in build/soak/. The end is a table of what ran.
@@ -28,7 +30,7 @@ EOF
 wanted=()
 while [ $# -gt 0 ]; do
     case "$1" in
-    --cases | --kills | --points | --minutes)
+    --cases | --kills | --points | --disks | --minutes)
         [[ "${2:-}" =~ ^[1-9][0-9]*$ ]] || {
             echo "soak.sh: $1 wants a number above 0" >&2
             exit 2
@@ -103,6 +105,11 @@ soak_points() { # COUNT
     step "log points" build/release/tests/sim/sim_log --points "$1" --seed "$(fresh_seed)"
     step "engine points" build/release/tests/sim/sim_engine --points $(($1 / 20 + 1)) \
         --faults $(($1 / 200 + 1)) --seconds $no_limit --seed "$(fresh_seed)"
+}
+
+soak_disks() { # COUNT
+    build release || return
+    step "disks" build/release/tests/sim/sim_disk --stride 1 --runs "$1" --seed "$(fresh_seed)"
 }
 
 # fuzz_for NAME SECONDS: on a copy of the corpus, so that a run leaves no new file in the tree.

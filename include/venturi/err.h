@@ -51,6 +51,7 @@
     X(VT_OVER_CREDIT, 46, true, "more is in flight than the credit allows")            \
     X(VT_DEDUP_FULL, 47, true, "the budget of remembered ids is used up (dedup_full)") \
     X(VT_STOPPING, 48, true, "the server is stopping")                                 \
+    X(VT_DISK_FULL, 49, true, "the server's disk is full, it takes no events now")     \
     X(VT_BAD_CATALOG, 50, false, "the catalog is refused")                             \
     X(VT_NOT_EXTENSION, 51, false, "the catalog changes what it may only extend")      \
     X(VT_BAD_CURSOR, 52, false, "the cursor is not one of this store's")               \

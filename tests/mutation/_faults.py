@@ -14,6 +14,8 @@ RATING = "rating_probe: python3 tests/prop/rating.py --cases 40 --seed 20"
 HOSTILE = "venturid venturi: python3 tests/e2e/hostile_frames.py"
 PEERS = "venturid venturi: python3 tests/e2e/many_peers.py"
 KILL = "venturid venturi: python3 tests/crash/kill.py --kills 4 --seed 1"
+SIM_DISK = "sim_disk --stride 25"
+FULL = "venturid venturi: python3 tests/e2e/full_disk.py"
 THREADS = "thread_core: timeout 15 BUILD/tests/thread/thread_core"
 HTTP = "venturid: python3 tests/e2e/http_face.py"
 STEADY = "venturid: python3 tests/e2e/steady.py"
@@ -124,8 +126,30 @@ fault("a cut loses the manifest's state", "engine/core_cut.c",
       "            .state = state,", "            .state = cut->core_state,", SIM_ENGINE)
 fault("a cut drops the feed", "engine/seal_lists.c",
       "    list->seal->meta.feed = le32_put(list->count);",
-      "    list->seal->meta.feed = le32_put(0 * list->count);",
-      SIM_ENGINE)
+      "    list->seal->meta.feed = le32_put(0 * list->count);", SIM_ENGINE)
+
+# ---- full and failing disks
+
+fault("the door does not see that the disk is full", "engine/core_space.c",
+      "    if (!space->full && space->free_bytes < needed)\n        space->full = true;",
+      "    if (!space->full && space->free_bytes < needed)\n        space->full = false;", FULL)
+fault("the door never opens again", "engine/core_space.c",
+      "        space->full = space->stalled || !space->reserve ||",
+      "        space->full = space->full || !space->reserve ||", SIM_DISK)
+fault("a cut that waits for space is never tried again", "engine/core_space.c",
+      "        core_seal_again(core);", "        core_seal_next(core);", SIM_DISK)
+fault("a full disk is a failure", "engine/core_cut.c",
+      "    if (err == VT_FULL) {\n        cut->next",
+      "    if (err == VT_LOCKED) {\n        cut->next", SIM_DISK)
+fault("segments that an edit may name are removed", "engine/core_cut.c",
+      "    if (cut->edit_tried)\n        return;",
+      "    if (cut->edit_tried && core == NULL)\n        return;", SIM_DISK)
+fault("a start does not use its reserve", "storage/store.c",
+      "    for (size_t i = 0; err == VT_FULL && i < VT_COUNT(reserves); i++) {",
+      "    for (size_t i = 2; err == VT_FULL && i < VT_COUNT(reserves); i++) {", FULL)
+fault("a file that failed is written on", "storage/io.c",
+      "    if (err != VT_OK)\n        file->dead = true;\n    return err;",
+      "    if (err == VT_CANCELLED)\n        file->dead = true;\n    return err;", "test_io")
 
 # ---- exactly once
 

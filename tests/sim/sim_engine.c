@@ -473,6 +473,8 @@ world_submit(struct world *world)
     sim_model_commit(world->model, arrival_us);
     twin_settle(world);
     for (uint32_t tries = 0; engine_commits(&world->main) == before; tries++) {
+        if (tries == 1000 && world->may_fail) /* a disk that is full for ever */
+            return false;
         if (tries == 1000)
             die("the lanes stay full");
         if (core_submit(core, world->now_us) != VT_OK || core_poll(core, tries > 0) != VT_OK)
@@ -638,7 +640,9 @@ world_add(struct world *world, struct sim_item *item)
             break;
     }
     if (err != VT_OK) {
-        if (core_failed(world->main.core) == VT_OK)
+        bool full = err == VT_DISK_FULL || err == VT_AGAIN;
+
+        if (core_failed(world->main.core) == VT_OK && !(full && world->may_fail))
             die("record of kind %d: %s", (int)item->kind, vt_err_name(err));
         return false;
     }
@@ -723,7 +727,8 @@ step(struct world *world)
     if (choice < 30)
         return step_view(world);
     world->now_us += (int64_t)(draw(&world->random) % 100) * VT_US_PER_SECOND;
-    return true;
+    core_look(world->main.core);
+    return core_failed(world->main.core) == VT_OK;
 }
 
 static bool

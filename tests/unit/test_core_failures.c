@@ -343,7 +343,7 @@ Test(core_failures, a_seal_that_fails_says_why_and_loses_nothing)
 {
     struct rig rig;
     struct io_sim_fault fault = {
-        .kind = IO_SIM_CREATE, .failure = IO_SIM_ENOSPC, .nth = 1, .for_ever = true};
+        .kind = IO_SIM_CREATE, .failure = IO_SIM_EIO, .nth = 1, .for_ever = true};
     uint32_t sent = 0;
 
     rig_start(&rig, 0);
