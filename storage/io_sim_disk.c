@@ -4,7 +4,6 @@
  */
 #include "io_sim_disk.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +77,7 @@ page_own(struct sim_image *image, uint64_t index)
     if (page == NULL)
         memset(own->bytes, 0, sizeof own->bytes);
     else
-        memcpy(own->bytes, page->bytes, sizeof own->bytes);
+        memmove(own->bytes, page->bytes, sizeof own->bytes);
     page_put(page);
     image->pages[index] = own;
     return own;
@@ -95,7 +94,7 @@ image_write(struct sim_image *image, struct vt_bytes bytes, uint64_t offset)
         uint64_t at = offset % SIM_PAGE_BYTES;
         uint64_t part = SIM_PAGE_BYTES - at < bytes.size ? SIM_PAGE_BYTES - at : bytes.size;
 
-        memcpy(page_own(image, offset / SIM_PAGE_BYTES)->bytes + at, bytes.data, part);
+        memmove(page_own(image, offset / SIM_PAGE_BYTES)->bytes + at, bytes.data, part);
         bytes.data += part;
         bytes.size -= part;
         offset += part;
@@ -114,7 +113,7 @@ image_read(const struct sim_image *image, uint8_t *out, uint64_t bytes, uint64_t
         if (page == NULL)
             memset(out, 0, part);
         else
-            memcpy(out, page->bytes + at, part);
+            memmove(out, page->bytes + at, part); /* gcc makes `rep movs` of a memcpy */
         out += part;
         bytes -= part;
         offset += part;
@@ -281,10 +280,15 @@ names_put(struct sim_names *names, const char *path, struct sim_node *node)
 {
     node->references++;
     names_remove(names, path);
-    VT_ASSERT(names->count < SIM_NAMES_MAX);
+    VT_ASSERT(names->count < SIM_NAMES_MAX && strlen(path) < SIM_PATH_BYTES);
+    if (names->count == names->max) {
+        names->max = names->max == 0 ? 16 : names->max * 2;
+        names->names = realloc(names->names, names->max * sizeof names->names[0]);
+        VT_ASSERT(names->names != NULL);
+    }
     struct sim_name *name = &names->names[names->count++];
 
-    (void)snprintf(name->path, sizeof name->path, "%s", path);
+    memcpy(name->path, path, strlen(path) + 1);
     name->node = node;
 }
 
@@ -337,10 +341,11 @@ sim_change_names(struct sim_disk *disk, const char *from, const char *to, struct
         disk->changes = realloc(disk->changes, disk->change_max * sizeof disk->changes[0]);
         VT_ASSERT(disk->changes != NULL);
     }
+    VT_ASSERT(strlen(from) < SIM_PATH_BYTES && strlen(to) < SIM_PATH_BYTES);
     struct sim_change *change = &disk->changes[disk->change_count++];
 
-    (void)snprintf(change->from, sizeof change->from, "%s", from);
-    (void)snprintf(change->to, sizeof change->to, "%s", to);
+    memcpy(change->from, from, strlen(from) + 1);
+    memcpy(change->to, to, strlen(to) + 1);
     change->node = node;
     if (node != NULL)
         node->references++;
@@ -387,8 +392,9 @@ sim_disk_deinit(struct sim_disk *disk)
     for (uint32_t i = 0; i < disk->change_count; i++)
         sim_node_put(disk->changes[i].node);
     free(disk->changes);
-    disk->visible.count = disk->durable.count = disk->change_count = 0;
-    disk->changes = NULL;
+    free(disk->visible.names);
+    free(disk->durable.names);
+    *disk = (struct sim_disk){0};
 }
 
 /* Which unsynced things survive: the plain cases that find most, and arbitrary ones. */

@@ -52,8 +52,9 @@ struct sim_name {
 };
 
 struct sim_names {
-    struct sim_name names[SIM_NAMES_MAX];
+    struct sim_name *names;
     uint32_t count;
+    uint32_t max;
 };
 
 /* A change of names that is not durable. */

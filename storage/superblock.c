@@ -108,10 +108,7 @@ encode(const struct superblock *from, uint32_t copy, struct superblock_bytes *to
 static bool
 is_zero(const uint8_t *data, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        if (data[i] != 0)
-            return false;
-    return true;
+    return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);
 }
 
 static vt_err
