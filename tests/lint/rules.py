@@ -47,6 +47,9 @@ BANNED_CALLS = {
 BANNED_HEADERS = {"assert.h": "venturi/assert.h (static_assert is _Static_assert in C17)"}
 _CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED_CALLS) + r")\s*\(")
 _FLOAT = re.compile(r"\b(float|double|_Float\d+|strto[df])\b")
+# The engine is handed its time: a replay must find what the live run found.
+_CLOCK = re.compile(r"(?<![\w.>])(clock_gettime|gettimeofday|time|clock)\s*\(")
+CLOCK_FREE = ("engine/",)
 FLOAT_FREE = ("include/", "storage/", "engine/")
 _UNFINISHED = re.compile(r"\b(FIX" + r"ME|TO" + r"DO|XX" + r"X)\b")
 # Places of one machine have no business in the tree.
@@ -96,6 +99,10 @@ def check_code(name, text):
         for match in re.finditer(r"#\s*include\s*<" + re.escape(header) + ">", code):
             problems.append(f"{name}:{_tree.line_of(code, match.start())}: <{header}> is banned; "
                             f"use {instead}")
+    if name.startswith(CLOCK_FREE):
+        for match in _CLOCK.finditer(code):
+            problems.append(f"{name}:{_tree.line_of(code, match.start())}: {match.group(1)}(): "
+                            "no clock here; time is handed in")
     if name.startswith(FLOAT_FREE):
         for match in _FLOAT.finditer(code):
             problems.append(f"{name}:{_tree.line_of(code, match.start())}: {match.group(0)}: "

@@ -53,6 +53,7 @@ PLANTED = [
     (rules, "net/lz.c", "int f(void) { return LZ4_decompress_fast(0, 0, 0); }\n", "_safe"),
     (rules, "net/check.c", "#include <assert.h>\n", "<assert.h> is banned"),
     (rules, "engine/money.c", "static double price;\n", "no binary floating point"),
+    (rules, "engine/tick.c", "long f(void) { return time(0); }\n", "no clock here"),
     (rules, "engine/note.c", "/* FIX" + "ME later */\n", "do it, or open an issue"),
     (rules, "docs/place.md", "see /ho" + "me/somebody/notes\n", "is a place on one machine"),
     (rules, "engine/wide.c", "/* " + "w" * 100 + " */\n", "100 are the limit"),

@@ -103,7 +103,7 @@ static void
 event_fill(uint32_t n, bool sequences, struct texts *texts, struct made_event *event)
 {
     static const char *const regions[] = {"eu", "us", "", "ap-southeast"};
-    uint32_t same = n % 9 == 8 ? n - 3 : n; /* a repeat: of the event three before */
+    uint32_t same = rich_event_repeats(n) ? n - 3 : n; /* a repeat: of the event three before */
 
     *event = (struct made_event){
         .tenant = same % 3 == 0 ? VT_STR("m\xc3\xbcller") : VT_STR("acme"),
@@ -142,22 +142,40 @@ event_fill(uint32_t n, bool sequences, struct texts *texts, struct made_event *e
         field_add(event, "note", "not declared");
 }
 
-static void
-frame_add(struct engine_rig *rig, uint32_t number, struct core_session *session)
+bool
+rich_event_repeats(uint32_t number)
 {
-    bool sequences = number % 3 == 1;
+    return number % 9 == 8;
+}
+
+bool
+rich_event_is_of(uint32_t number, struct vt_str tenant)
+{
+    struct made_event event;
+    struct texts texts;
+
+    event_fill(number, false, &texts, &event);
+    return vt_str_equal(event.tenant, tenant);
+}
+
+/* `session` NULL: events with ids. */
+static void
+frame_add(struct engine_rig *rig, const uint32_t *numbers, uint32_t count,
+          struct core_session *session)
+{
     struct arena arena;
 
+    VT_ASSERT(count <= RICH_FRAME_MAX);
     arena_init(&arena, 1 << 14);
-    uint8_t *payload = arena_alloc(&arena, FRAME_EVENTS * 1024u);
+    uint8_t *payload = arena_alloc(&arena, count * 1024u);
     uint8_t *at = payload;
 
     VT_ASSERT(payload != NULL);
-    for (uint32_t i = 0; i < FRAME_EVENTS; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct made_event event;
         struct texts texts;
 
-        event_fill(number * FRAME_EVENTS + i, sequences, &texts, &event);
+        event_fill(numbers[i], session != NULL, &texts, &event);
         struct vt_bytes bytes = event_bytes(&arena, &event);
 
         memcpy(at, bytes.data, bytes.size);
@@ -166,19 +184,32 @@ frame_add(struct engine_rig *rig, uint32_t number, struct core_session *session)
     struct vt_bytes bytes = {payload, (uint64_t)(at - payload)};
     struct core_frame frame = {
         .frame_type = VT_FRAME_BATCH_ROWS,
-        .event_count = FRAME_EVENTS,
+        .event_count = count,
         .payload_crc = vt_crc32c(bytes.data, bytes.size),
         .payload = bytes,
     };
 
-    if (sequences) {
+    if (session != NULL) {
         frame.producer = session->producer;
         frame.epoch = session->epoch;
         frame.sequence = session->sequence_next;
-        session->sequence_next += FRAME_EVENTS;
+        session->sequence_next += count;
     }
     engine_rig_check(core_add_frame(rig->core, &frame), "core_add_frame");
     arena_deinit(&arena);
+}
+
+void
+rich_store_catalog(struct engine_rig *rig)
+{
+    catalog_add(rig, first_catalog);
+}
+
+void
+rich_store_events(struct engine_rig *rig, const uint32_t *numbers, uint32_t count)
+{
+    frame_add(rig, numbers, count, NULL);
+    engine_rig_settle(rig);
 }
 
 static void
@@ -202,6 +233,7 @@ rich_store_write(struct engine_rig *rig, const struct rich_watch *watch)
         .cut_bytes = 40000,
         .dedup_ids_max = 1 << 12,
     };
+    uint32_t numbers[FRAME_EVENTS];
     struct core_session session;
 
     engine_rig_open(rig, &options);
@@ -219,7 +251,9 @@ rich_store_write(struct engine_rig *rig, const struct rich_watch *watch)
         }
         if (i == FRAMES - 3)
             engine_rig_check(core_add_close(rig->core, &order, NULL), "core_add_close");
-        frame_add(rig, i, &session);
+        for (uint32_t e = 0; e < FRAME_EVENTS; e++)
+            numbers[e] = i * FRAME_EVENTS + e;
+        frame_add(rig, numbers, FRAME_EVENTS, i % 3 == 1 ? &session : NULL);
         settled(rig, watch);
         rig->now_us += MINUTE_US;
     }

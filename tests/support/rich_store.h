@@ -14,7 +14,8 @@
 #include "answer_text.h"
 #include "engine_rig.h"
 
-#define RICH_DIR "store" /* of the rig */
+#define RICH_FRAME_MAX 64
+#define RICH_DIR       "store" /* of the rig */
 
 /* `step` (NULL is allowed) is called after each commit, everything of it being on the disk. */
 struct rich_watch {
@@ -22,6 +23,14 @@ struct rich_watch {
     void *context;
 };
 void rich_store_write(struct engine_rig *rig, const struct rich_watch *watch);
+
+/* Its first catalog, and its events by number, each with an id of its own, as one frame: for tests
+ * that bring them in another way. Of the numbers that rich_event_repeats says no to, each is
+ * another event. */
+void rich_store_catalog(struct engine_rig *rig);
+void rich_store_events(struct engine_rig *rig, const uint32_t *numbers, uint32_t count);
+bool rich_event_repeats(uint32_t number);
+bool rich_event_is_of(uint32_t number, struct vt_str tenant);
 
 /* All that the store answers, and its digest, as text. The first error, of opening or answering, is
  * the result; the text then has what came before it. Opens for reading only. */
