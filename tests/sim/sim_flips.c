@@ -168,7 +168,7 @@ static void
 expect_no_lie(struct bench *bench)
 {
     struct answer_text got = {0};
-    vt_err err = rich_store_answers(bench->io, &got);
+    vt_err err = rich_store_answers(bench->io, RICH_DIR, &got);
 
     if (err == VT_OK &&
         (got.size != bench->want.size || memcmp(got.data, bench->want.data, got.size) != 0))
@@ -412,7 +412,7 @@ expect_untouched(struct bench *bench, const struct store_file *file, const char 
 
     if (seen.in_file != 0)
         die("%s: %s: damage is reported where no data is: %s", file->path, what, seen.text);
-    engine_rig_check(rich_store_answers(bench->io, &got), "answers");
+    engine_rig_check(rich_store_answers(bench->io, RICH_DIR, &got), "answers");
     if (got.size != bench->want.size || memcmp(got.data, bench->want.data, got.size) != 0)
         die("%s: %s: the answers have changed", file->path, what);
     free(got.data);
@@ -529,7 +529,7 @@ main(int argc, char **argv)
     }
     rich_store_write(&rig, &watch);
     bench.io = rig.io;
-    engine_rig_check(rich_store_answers(bench.io, &bench.want), "answers");
+    engine_rig_check(rich_store_answers(bench.io, RICH_DIR, &bench.want), "answers");
     engine_rig_check(store_open(bench.io, &opened, &bench.store), "store_open");
     store_files_open(bench.io, RICH_DIR, &bench.files);
     run(&bench);

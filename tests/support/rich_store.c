@@ -108,7 +108,7 @@ event_fill(uint32_t n, bool sequences, struct texts *texts, struct made_event *e
     *event = (struct made_event){
         .tenant = same % 3 == 0 ? VT_STR("m\xc3\xbcller") : VT_STR("acme"),
         .type = same % 7 == 3 ? VT_STR("job") : VT_STR("call"),
-        .time_us = DAY_US + same % 11 * MINUTE_US + same * 1001,
+        .time_us = DAY_US + same % 6 * MINUTE_US + same * 1001,
     };
     if (n % 23 == 7)
         event->tenant = VT_STR("nobody");
@@ -134,7 +134,7 @@ event_fill(uint32_t n, bool sequences, struct texts *texts, struct made_event *e
     }
     field_add(event, "region", regions[same % VT_COUNT(regions)]);
     if (n % 17 != 11) /* without: an exception */
-        field_add(event, "tokens", n % 27 == 26 ? "49.99" : texts->tokens); /* a conflict */
+        field_add(event, "tokens", n % 27 == 17 ? "49.99" : texts->tokens); /* a conflict */
     if (same % 3 != 1)
         field_add(event, "cost", texts->cost);
     field_add(event, "user", texts->user);
@@ -306,9 +306,9 @@ digest_of(const struct view *view, struct answer_text *text)
 }
 
 vt_err
-rich_store_answers(struct io *io, struct answer_text *out_text)
+rich_store_answers(struct io *io, const char *dir, struct answer_text *out_text)
 {
-    const struct store_options options = {.dir = RICH_DIR, .read_only = true};
+    const struct store_options options = {.dir = dir, .read_only = true};
     struct core_inline inline_state = {.worker_count = 1};
     struct core_callbacks callbacks;
     struct store *store = NULL;

@@ -34,4 +34,5 @@ bool rich_event_is_of(uint32_t number, struct vt_str tenant);
 
 /* All that the store answers, and its digest, as text. The first error, of opening or answering, is
  * the result; the text then has what came before it. Opens for reading only. */
-VT_MUST_CHECK vt_err rich_store_answers(struct io *io, struct answer_text *out_text);
+VT_MUST_CHECK vt_err rich_store_answers(struct io *io, const char *dir,
+                                        struct answer_text *out_text);
