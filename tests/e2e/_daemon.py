@@ -163,7 +163,7 @@ class Daemon:
                 [os.path.join(BUILD, "venturid"), "--data", self.data, "--catalog", self.catalog,
                  "--listen", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{http}", *self.options],
                 stderr=log, preexec_fn=self._limit if self.descriptors else None)
-        for _ in range(600):
+        for _ in range(6000):
             with open(self.log, encoding="utf-8", errors="replace") as log:
                 log.seek(at)
                 ready = re.search(r"frames on [^ ]*:(\d+), http on [^ ]*:(\d+)\n", log.read())
@@ -172,7 +172,7 @@ class Daemon:
                 return self
             if self.process.poll() is not None:
                 break
-            time.sleep(0.05)
+            time.sleep(0.005)
         self.fail("the daemon does not start")
 
     def _limit(self):
