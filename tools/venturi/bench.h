@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "bench_daemon.h"
+#include "bench_host.h"
 
 struct bench_ingest_options {
     const char *data;
@@ -35,6 +36,9 @@ struct bench_ingest_result {
     double ack_us_p50; /* per frame, closed loop */
     double ack_us_p99;
     double ack_us_max;
+    uint64_t backlog_start; /* cuts not sealed before the first frame, and after the last ack */
+    uint64_t backlog_end;
+    struct bench_host host;
 };
 
 /* Runs and checks that every event was counted exactly once: VT_DIFFERENT otherwise. The store

@@ -84,11 +84,24 @@ child_run(const struct bench_daemon_options *options, const char *dir, const cha
     _exit(127);
 }
 
+/* What stands behind the word, up to a comma or the end of the line; false: not there yet. */
+static bool
+address_take(const char *line, const char *word, char address[64])
+{
+    const char *found = strstr(line, word);
+    const char *begin = found == NULL ? NULL : found + strlen(word);
+    const char *end = found == NULL ? NULL : strpbrk(begin, ",\n");
+
+    if (end == NULL)
+        return false;
+    (void)snprintf(address, 64, "%.*s", (int)(end - begin), begin);
+    return true;
+}
+
 /* Reads standard error of the daemon until it says where it listens. */
 static vt_err
-ready_wait(int fd, char address[64])
+ready_wait(int fd, struct bench_daemon *daemon)
 {
-    static const char word[] = "frames on ";
     char line[READY_LINE_BYTES];
     size_t size = 0;
 
@@ -101,14 +114,9 @@ ready_wait(int fd, char address[64])
             break;
         size += (size_t)got;
         line[size] = '\0';
-        const char *found = strstr(line, word);
-        const char *end = found == NULL ? NULL : strpbrk(found + sizeof word - 1, ",\n");
-
-        if (end != NULL) {
-            (void)snprintf(address, 64, "%.*s", (int)(end - found - (int)sizeof word + 1),
-                           found + sizeof word - 1);
+        if (address_take(line, "frames on ", daemon->address) &&
+            address_take(line, "http on ", daemon->http))
             return VT_OK;
-        }
     }
     line[size] = '\0';
     return vt_err_detail(VT_BROKEN, "the daemon did not start: %s", line);
@@ -144,7 +152,7 @@ bench_daemon_start(const struct bench_daemon_options *options, struct bench_daem
     if (daemon.pid == 0)
         child_run(options, daemon.dir, catalog, pipes[1]);
     close(pipes[1]);
-    err = daemon.pid < 0 ? VT_NOMEM : ready_wait(pipes[0], daemon.address);
+    err = daemon.pid < 0 ? VT_NOMEM : ready_wait(pipes[0], &daemon);
     /* What it says later goes nowhere: the pipe stays open so that it never blocks on a closed
      * one. */
     (void)snprintf(token_path, sizeof token_path, "%s/admin.token", daemon.dir);

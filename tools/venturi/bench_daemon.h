@@ -18,6 +18,7 @@ struct bench_daemon {
     pid_t pid;
     char dir[256];
     char address[64]; /* HOST:PORT of frames */
+    char http[64];    /* the same of HTTP */
     char token[256];
     bool temporary;
     double cpu_seconds;    /* after the stop */

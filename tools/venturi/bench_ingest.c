@@ -181,6 +181,8 @@ drive(const struct bench_ingest_options *options, const struct bench_daemon *dae
         err = VT_NOMEM;
     if (err == VT_OK)
         err = vt_client_open(&client, &run.client);
+    if (err == VT_OK)
+        err = bench_backlog(daemon, &result->backlog_start);
     double cpu = own_cpu();
     double start = bench_now();
 
@@ -188,6 +190,8 @@ drive(const struct bench_ingest_options *options, const struct bench_daemon *dae
         err = stream(&run, options);
     result->seconds = bench_now() - start;
     result->client_cpu_seconds = own_cpu() - cpu;
+    if (err == VT_OK)
+        err = bench_backlog(daemon, &result->backlog_end);
     result->frames = run.frames_sent;
     if (run.workload != NULL) {
         result->events = workload_events(run.workload);
@@ -284,6 +288,7 @@ bench_ingest_run(const struct bench_ingest_options *options, struct bench_ingest
     free(catalog);
     if (err != VT_OK)
         return err;
+    bench_host_read(out_daemon->dir, &out_result->host);
     err = drive(options, out_daemon, out_result);
     vt_err stopped = bench_daemon_stop(out_daemon);
 
@@ -314,23 +319,30 @@ print_result(const struct bench_ingest_options *options, const struct bench_inge
            " repeats) in %.2f s: %.0f durable events/s, all counted exactly once\n"
            "ack of a frame: p50 %.0f us, p99 %.0f us, max %.0f us\n"
            "CPU: daemon %.2f s, client %.2f s (with the generator); daemon's peak memory %.0f MiB\n"
-           "all files of the store, lanes included: %.1f bytes an event\n",
+           "all files of the store, lanes included: %.1f bytes an event\n"
+           "cuts not sealed: %" PRIu64 " before the first frame, %" PRIu64
+           " after the last ack; load of the machine before: %.1f\n",
            ids_name(options), options->batch, options->tenants, result->events, result->repeats,
            result->seconds, rate, result->ack_us_p50, result->ack_us_p99, result->ack_us_max,
            result->daemon_cpu_seconds, result->client_cpu_seconds,
            (double)result->daemon_memory_bytes / 1048576.0,
-           (double)result->store_bytes / (double)result->events);
-    if (json)
+           (double)result->store_bytes / (double)result->events, result->backlog_start,
+           result->backlog_end, result->host.load);
+    if (json) {
         printf(
             "{\"bench\":\"ingest\",\"workload\":\"W1\",\"form\":\"columns\",\"ids\":\"%s\","
             "\"batch\":%" PRIu64 ",\"tenants\":%" PRIu64 ",\"events\":%" PRIu64
             ",\"repeats\":%" PRIu64
             ",\"seconds\":%.3f,\"events_per_second\":%.0f,\"ack_us_p50\":%.0f,\"ack_us_p99\":%.0f,"
             "\"daemon_cpu_seconds\":%.3f,\"client_cpu_seconds\":%.3f,\"store_bytes\":%" PRIu64
-            "}\n",
+            ",\"backlog_start\":%" PRIu64 ",\"backlog_end\":%" PRIu64 ",\"machine\":",
             ids_name(options), options->batch, options->tenants, result->events, result->repeats,
             result->seconds, rate, result->ack_us_p50, result->ack_us_p99,
-            result->daemon_cpu_seconds, result->client_cpu_seconds, result->store_bytes);
+            result->daemon_cpu_seconds, result->client_cpu_seconds, result->store_bytes,
+            result->backlog_start, result->backlog_end);
+        bench_host_print(&result->host);
+        puts("}");
+    }
 }
 
 int
