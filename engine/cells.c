@@ -147,7 +147,11 @@ cells_close(struct cells *cells)
 {
     if (cells == NULL)
         return;
-    for (uint64_t i = 0; cells->table.slots != NULL && i <= cells->table.mask; i++) {
+    bool sets = false;
+
+    for (uint32_t m = 0; cells->plans != NULL && m < cells->catalog->meter_count; m++)
+        sets = sets || cells->catalog->meters[m].aggregation == AGG_UNIQUE;
+    for (uint64_t i = 0; sets && cells->table.slots != NULL && i <= cells->table.mask; i++) {
         struct cell *cell = cells->table.slots[i].item;
 
         if (cell != NULL && cells->plans[cell->meter].meter->aggregation == AGG_UNIQUE)

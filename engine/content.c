@@ -149,6 +149,16 @@ bytes_of(uint64_t word)
     return (71 - (uint32_t)__builtin_clzll(word | 1)) / 8 - (word == 0);
 }
 
+/* What is written beyond its bytes, the next word covers. */
+static inline uint8_t *
+word_write(uint8_t *at, uint64_t word, uint32_t size)
+{
+    le64 bytes = le64_put(word);
+
+    memcpy(at, bytes.byte, sizeof bytes.byte);
+    return at + size;
+}
+
 static vt_err
 numbers_prepare(struct content *content, const struct row_block *block)
 {
@@ -255,14 +265,21 @@ words_write(struct content *content, const struct row_words *row)
 {
     uint8_t *sizes = content->buffer + content->used;
     uint8_t *at = sizes + (row->count + 1) / 2;
+    uint32_t i = 0;
 
-    for (uint32_t i = 0; i < row->count; i++) {
-        uint32_t size = bytes_of(row->word[i]);
-        le64 word = le64_put(row->word[i]);
+    for (; i + 1 < row->count; i += 2) {
+        uint32_t low = bytes_of(row->word[i]);
+        uint32_t high = bytes_of(row->word[i + 1]);
 
-        sizes[i / 2] = (uint8_t)(i % 2 == 0 ? size : sizes[i / 2] | size << 4);
-        memcpy(at, word.byte, sizeof word.byte);
-        at += size;
+        *sizes++ = (uint8_t)(low | high << 4);
+        at = word_write(at, row->word[i], low);
+        at = word_write(at, row->word[i + 1], high);
+    }
+    if (i < row->count) {
+        uint32_t low = bytes_of(row->word[i]);
+
+        *sizes = (uint8_t)low;
+        at = word_write(at, row->word[i], low);
     }
     content->used = (uint32_t)(at - content->buffer);
 }
