@@ -93,42 +93,59 @@ malformed_judge(struct batch_reader *reader)
 
 /* --- tenants, types, ids, times */
 
+/* Of each string of the tenants' dictionary. */
+struct tenant_columns {
+    const uint32_t *name; /* code; "" where the string is bad */
+    struct batch_cache_tenants found;
+};
+
 static vt_err
-tenants_set(struct batch_reader *reader)
+tenants_find(struct batch_reader *reader, struct tenant_columns *out)
 {
-    struct batch *batch = reader->batch;
     const struct wire_strings *column = &reader->tenants;
     uint64_t bytes = (uint64_t)column->count * sizeof(uint32_t);
     uint32_t *names = arena_alloc(reader->arena, bytes);
     uint32_t *tenants = arena_alloc(reader->arena, bytes);
     uint32_t *partitions = arena_alloc(reader->arena, bytes);
-    bool unknown = false;
 
-    if (names == NULL || tenants == NULL || partitions == NULL)
-        return VT_NOMEM;
-    if (column->tenant == NULL && batch_memos_prepare(reader) != VT_OK)
+    if (names == NULL || tenants == NULL || partitions == NULL ||
+        batch_memos_prepare(reader) != VT_OK)
         return VT_NOMEM;
     for (uint32_t i = 0; i < column->count; i++) {
         names[i] = column->bad[i] != 0 ? 0 : column->map[i];
-        if (column->tenant == NULL) {
-            const struct tenant_memo *memo = batch_tenant_find(reader, names[i]);
+        const struct tenant_memo *memo = batch_tenant_find(reader, names[i]);
 
-            tenants[i] = memo->tenant;
-            partitions[i] = memo->partition;
-        } else {
-            tenants[i] = column->tenant[i];
-            partitions[i] = column->partition[i];
-        }
-        unknown = unknown || tenants[i] == CATALOG_NONE;
+        tenants[i] = memo->tenant;
+        partitions[i] = memo->partition;
     }
-    reader->cache_tenants = (struct batch_cache_tenants){tenants, partitions};
-    batch_codes_gather(column, names, batch->event_count, batch->tenant_name);
-    batch_codes_gather(column, tenants, batch->event_count, batch->tenant);
+    *out = (struct tenant_columns){names, {tenants, partitions}};
+    return VT_OK;
+}
+
+static vt_err
+tenants_set(struct batch_reader *reader)
+{
+    struct batch *batch = reader->batch;
+    const struct wire_strings *column = &reader->tenants;
+    struct tenant_columns all = {column->map, {column->tenant, column->partition}};
+    bool unknown = false;
+
+    if (column->tenant == NULL || column->any_bad) {
+        vt_err err = tenants_find(reader, &all);
+
+        if (err != VT_OK)
+            return err;
+    }
+    reader->cache_tenants = all.found;
+    batch_codes_gather(column, all.name, batch->event_count, batch->tenant_name);
+    batch_codes_gather(column, all.found.tenant, batch->event_count, batch->tenant);
     for (uint32_t i = 0; i < batch->event_count; i++) {
         uint32_t at = column->wire == NULL ? 0 : batch_wire_code(column->wire, column->width, i);
 
-        batch->partition[i] = (uint16_t)partitions[at];
+        batch->partition[i] = (uint16_t)all.found.partition[at];
     }
+    for (uint32_t i = 0; i < batch->event_count; i++)
+        unknown |= batch->tenant[i] == CATALOG_NONE;
     for (uint32_t i = 0; unknown && i < batch->event_count; i++)
         if (batch->tenant[i] == CATALOG_NONE)
             object(batch, i, VT_REASON_UNKNOWN_TENANT);
