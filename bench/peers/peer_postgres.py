@@ -1,6 +1,8 @@
 """PostgreSQL 15 by libpq over a Unix socket: two connections, a transaction a batch,
 synchronous_commit on. postgresql.org/docs/15: populate.html (COPY, max_wal_size),
-runtime-config-resource.html (shared_buffers), sql-insert.html (ON CONFLICT DO NOTHING)."""
+runtime-config-resource.html (shared_buffers), sql-insert.html (ON CONFLICT DO NOTHING),
+explicit-locking.html (keys in one order, so that transactions that repeat each other's ids do not
+deadlock: a batch is sorted by id)."""
 
 import contextlib
 import os
@@ -69,10 +71,21 @@ def _id_type(context):
     return "bigint" if context.events.kind == "sequence" else "uuid"
 
 
+def _sorted_rows(context):
+    """The rows, each batch of them in the order of its ids."""
+    import numpy
+    rows = context.events.array()
+    ids = numpy.ascontiguousarray(rows["id"]).view("S16")
+    if context.events.kind != "sequence":
+        for first, last in context.slices():
+            rows[first:last] = rows[first:last][numpy.argsort(ids[first:last], kind="stable")]
+    return rows
+
+
 def _copy_rows(context):
     """Each batch in COPY's binary format, made before the clock runs."""
     import numpy
-    rows = context.events.array()
+    rows = _sorted_rows(context)
     wide = context.events.kind != "sequence"
     shape = [("fields", ">i2"), ("id_size", ">i4"), ("id", "V16" if wide else ">i8"),
              ("time_size", ">i4"), ("time_us", ">i8"), ("quantity_size", ">i4"),
@@ -97,7 +110,7 @@ def _copy_rows(context):
 def _array_rows(context):
     """Each batch as seven array literals, made before the clock runs."""
     import uuid
-    rows = context.events.array()
+    rows = _sorted_rows(context)
     raw = rows["id"].tobytes()
     if context.events.kind == "sequence":
         ids = [str(int.from_bytes(raw[at:at + 8], "little")) for at in range(0, len(raw), 16)]
