@@ -67,6 +67,9 @@ def options():
         parser.error("numbers are positive")
     chosen.store_events = chosen.store_events or 4 * chosen.events
     chosen.ids_count = chosen.ids_count or chosen.events
+    # Frames are whole: the last one is as full as the others.
+    for key in ("events", "store_events", "ids_count"):
+        setattr(chosen, key, -(-getattr(chosen, key) // chosen.batch) * chosen.batch)
     chosen.kinds = tuple(chosen.kinds.split(","))
     for kind in chosen.kinds:
         if kind not in events.KINDS:
@@ -80,7 +83,7 @@ def options():
 def selected(chosen):
     def wanted(row):
         # Venturi stands beside every peer of its section, whatever was asked for.
-        beside = {"ingest": "venturi", "store": "venturi-store"}
+        beside = {"ingest": "venturi", "ids": "venturi-ids", "store": "venturi-store"}
         return not chosen.only or any(
             name == row.section or row.name.startswith(name) or
             (beside.get(row.section) == row.name and any(
@@ -151,8 +154,6 @@ class Comparison:
         if kind not in self.files or self.files[kind].count < size:
             most = max(self.chosen.store_events if one.section == "store" else self.chosen.events
                        for one, its in self.plan if its == kind)
-            # Frames are whole: the last one is as full as the others.
-            most = -(-most // self.chosen.batch) * self.chosen.batch
             say(f"writing {most} events with ids {kind}")
             self.files[kind] = events.write(self.build / "bench/write_events",
                                             self.work / f"rows-{kind}.bin", kind, most,
@@ -197,8 +198,10 @@ class Comparison:
         if "error" in result:
             return result["error"]
         if kind == "random":
-            if result["inserted"] != self.chosen.ids_count or result["found"] != result["repeats"]:
-                return f"inserted {result['inserted']}, found {result['found']}"
+            if result["inserted"] + result.get("not_new", 0) != self.chosen.ids_count:
+                return f"{result['inserted']} ids inserted, not {self.chosen.ids_count}"
+            if result.get("found") != result.get("repeats"):
+                return f"{result['found']} of {result['repeats']} repeats were found"
             return None
         _, answer = self.data(row, kind)
         for key in ("distinct", "sums", "cells"):

@@ -48,6 +48,23 @@ def ingest(context):
             "distinct": rows, "sums": context.events.sums(sums)}
 
 
+def ids(context):
+    """Whole events with random ids through the daemon, which has no store of ids alone."""
+    folder = context.dir / "store"
+    done = _run(context.build / "venturi", "bench", "ingest", "--events", context.count,
+                "--batch", context.batch, "--ids", "uuid", "--data", folder, "--json")
+    told = json.loads(done.stdout.splitlines()[-1])
+    memory = re.search(r"peak memory (\d+) MiB", done.stdout)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {"insert_seconds": told["events"] / told["events_per_second"],
+            "insert_cpu_seconds": told["daemon_cpu_seconds"] + told["client_cpu_seconds"],
+            "inserted": told["events"] - told["repeats"],
+            "not_new": told["repeats"],
+            "resident_bytes": int(memory.group(1)) << 20,
+            "disk_bytes": sum(path.stat().st_size for path in files
+                              if not path.name.startswith("lane-"))}
+
+
 def _sealed_rows(context, position):
     """Distinct ids among the first events: what the segments hold of this workload."""
     prefix = events.Events(context.events.path, context.events.kind, max(1, position))

@@ -103,7 +103,8 @@ def _ids(section):
                 row["does"], f"{count:,}",
                 _spread([count / run["insert_seconds"] for run in runs]),
                 f"{spent:.2f}",
-                _spread([run["repeats"] / run["repeat_seconds"] for run in runs]),
+                _spread([run["repeats"] / run["repeat_seconds"] for run in runs])
+                if "repeats" in runs[0] else "not measured",
                 f"{statistics.median(run['resident_bytes'] for run in runs) / count:.1f}",
                 f"{statistics.median(run['disk_bytes'] for run in runs) / count:.1f}",
                 _loads(runs)])

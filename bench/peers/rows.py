@@ -64,6 +64,9 @@ ROWS = (
     Row("ingest", "nats-frames", "peer_nats:ingest_frames", "NATS JetStream: a message of 1,000"
         " events, Nats-Msg-Id, sync_interval always", WINDOW_FRAMES, kinds=("sequence",),
         needs=("nats",), page="docs.nats.io: JetStream, Model Deep Dive"),
+    Row("ids", "venturi-ids", "peer_venturi:ids", "Venturi: whole events of W1 (1 % repeats)"
+        " through the daemon; the daemon's whole memory; all files but the lanes", FOR_EVER,
+        kinds=("random",)),
     Row("ids", "rocksdb", "ids_made:rocksdb", "RocksDB: MultiGet, then a synced write batch",
         FOR_EVER, kinds=("random",), needs=("rocksdb",), page="RocksDB wiki: Setup Options and"
         " Basic Tuning"),
