@@ -118,6 +118,10 @@ def installed(needs, work):
             tools["redis_libraries"] = install.deb_libraries(root)
             versions["redis"] = install.output([tools["redis"], "--version"],
                                                tools["redis_libraries"]).split()[2]
+        elif name == "kafka":
+            tools["kafka"] = str(install.kafka(work))
+            versions["kafka"] = next(pathlib.Path(tools["kafka"]).glob(
+                "kafka-clients-*.jar")).stem.removeprefix("kafka-clients-")
         elif name == "nats":
             tools["nats"] = str(install.nats(work))
             versions["nats"] = install.output([tools["nats"], "-v"]).split("v")[-1].strip()

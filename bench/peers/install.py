@@ -93,6 +93,19 @@ def nats(work):
     return program
 
 
+def kafka(work):
+    """The folder of Kafka's jars by Maven Central; kafka/pom.xml has the version."""
+    jars = pathlib.Path(work, "kafka/jars")
+    if not (jars / "done").exists():
+        jars.mkdir(parents=True, exist_ok=True)
+        _run(["mvn", "-q", "-B", "-f", str(HERE / "kafka/pom.xml"),
+              f"-Dmaven.repo.local={jars.parent}/repository", "dependency:copy-dependencies",
+              f"-DoutputDirectory={jars}", "-DincludeScope=runtime"])
+        (jars / "done").touch()
+    _run(["java", "-version"])
+    return jars
+
+
 def postgres(work):
     """The directory of postgres, initdb and psql: the system's 15, else Debian's package."""
     system = pathlib.Path("/usr/lib/postgresql/15/bin")
@@ -105,7 +118,8 @@ def c_program(name, root, libraries, work):
     """Compiles ids/NAME.c against an unpacked root."""
     program = pathlib.Path(work, name)
     source = HERE / "ids" / (name + ".c")
-    if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
+    newest = max(path.stat().st_mtime for path in source.parent.iterdir())
+    if program.exists() and program.stat().st_mtime > newest:
         return program
     folder = next(root.glob("usr/lib/*-linux-gnu"))
     _run(["cc", "-std=gnu17", "-O3", "-Wall", "-Wextra", "-I", str(root / "usr/include"),

@@ -53,7 +53,7 @@ class Link:
             self.more()
 
 
-def _lines(context):
+def lines(context):
     """Each event as a line of text with its id first."""
     names = context.events.names
     fields = [[name.encode() for name in names[field + "s"]]
@@ -73,9 +73,9 @@ def _message(name, body):
 
 def _messages(context, frames):
     if not frames:
-        return [_message(name, line) for name, line in _lines(context)]
+        return [_message(name, line) for name, line in lines(context)]
     batches, batch = [], []
-    for _, line in _lines(context):
+    for _, line in lines(context):
         batch.append(line)
         if len(batch) == context.batch:
             batches.append(b"\n".join(batch))

@@ -53,7 +53,7 @@ def _wrong(row):
 
 def _classes(section, kinds):
     """Rows of a section by (ids, durability, exactness); the strongest class first."""
-    order = (rows.FOR_EVER, rows.ORDERED, rows.FRAMES, rows.WINDOW, rows.WINDOW_FRAMES,
+    order = (rows.FOR_EVER, rows.ORDERED, rows.SESSION, rows.WINDOW, rows.WINDOW_FRAMES,
              rows.AT_QUERY, rows.GIVEN, rows.NONE)
     for kind in kinds:
         for durability in (rows.SYNCED, rows.FILES):

@@ -7,7 +7,7 @@ SYNCED = "synced before the ack"
 FILES = "files, not a service"
 FOR_EVER = "exact, for as long as it is kept"
 ORDERED = "exact for one sender in ascending order"
-FRAMES = "exact within the frames of one sender's session"
+SESSION = "exact for the retries of one producer's session, nothing else"
 WINDOW = "exact within a window of 1 h, an event"
 WINDOW_FRAMES = "exact within a window of 1 h, a whole batch"
 NONE = "none: a repeat is counted twice"
@@ -64,6 +64,9 @@ ROWS = (
     Row("ingest", "nats-frames", "peer_nats:ingest_frames", "NATS JetStream: a message of 1,000"
         " events, Nats-Msg-Id, sync_interval always", WINDOW_FRAMES, kinds=("sequence",),
         needs=("nats",), page="docs.nats.io: JetStream, Model Deep Dive"),
+    Row("ingest", "kafka", "peer_kafka:ingest", "Kafka: a record an event, acks=all, idempotent"
+        " producer, flush.messages=1", SESSION, kinds=("sequence",), needs=("kafka",),
+        page="kafka.apache.org/documentation: Topic Configs, Producer Configs"),
     Row("ids", "venturi-ids", "peer_venturi:ids", "Venturi: whole events of W1 (1 % repeats)"
         " through the daemon; the daemon's whole memory; all files but the lanes", FOR_EVER,
         kinds=("random",)),
