@@ -41,10 +41,10 @@ def options():
     parser = argparse.ArgumentParser(prog="run.sh", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     names = sorted({row.name for row in rows.ROWS})
-    parser.add_argument("--events", type=int, default=1_000_000, metavar="N",
-                        help="events that each row of section ingest takes (1000000)")
+    parser.add_argument("--events", type=int, default=500_000, metavar="N",
+                        help="events that each row of section ingest takes (500000)")
     parser.add_argument("--store-events", type=int, metavar="N",
-                        help="events that each row of section store holds (4 x --events)")
+                        help="events that each row of section store holds (8 x --events)")
     parser.add_argument("--ids-count", type=int, metavar="N",
                         help="ids that each row of section ids remembers (--events)")
     parser.add_argument("--only", action="append", metavar="NAME",
@@ -65,7 +65,7 @@ def options():
     chosen = parser.parse_args()
     if min(chosen.events, chosen.runs, chosen.batch, chosen.threads) < 1:
         parser.error("numbers are positive")
-    chosen.store_events = chosen.store_events or 4 * chosen.events
+    chosen.store_events = chosen.store_events or 8 * chosen.events
     chosen.ids_count = chosen.ids_count or chosen.events
     # Frames are whole: the last one is as full as the others.
     for key in ("events", "store_events", "ids_count"):
