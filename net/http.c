@@ -62,8 +62,8 @@ listen_http(const struct http_options *options, int *out_fd, uint16_t *out_port)
 
 /* ---- jobs */
 
-static void
-job_run(struct http_request *request)
+void
+http_handle(struct http_request *request)
 {
     vt_err_clear();
     vt_err err = request->route->handle(request);
@@ -72,6 +72,12 @@ job_run(struct http_request *request)
         request_refuse(request, err, 0);
     vt_err_clear();
     request->state = REQUEST_ANSWERED;
+}
+
+static void
+job_run(struct http_request *request)
+{
+    http_handle(request);
     /* From here on it is the connection's thread's again. */
     MHD_resume_connection(request->connection);
 }

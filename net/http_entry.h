@@ -26,3 +26,5 @@ __attribute__((format(printf, 2, 0))) void http_log(void *context, const char *f
 
 /* Suspends the connection and hands the request to a job thread; false where the server ends. */
 bool http_job_add(struct http *http, struct http_request *request);
+/* Computes the answer on the calling thread. */
+void http_handle(struct http_request *request);

@@ -422,6 +422,15 @@ request_upload(struct http_request *request, const char *bytes, size_t size)
     return MHD_YES;
 }
 
+/* Answered at once, on libmicrohttpd's thread: all job threads may be waiting for a disk, and that
+ * is when somebody asks. */
+static bool
+is_probe(const struct http_route *route)
+{
+    return route->handle == handle_live || route->handle == handle_ready ||
+           route->handle == handle_metrics;
+}
+
 /* The order of arguments is libmicrohttpd's. */
 enum MHD_Result
 http_entry(void *context, struct MHD_Connection *connection, const char *url, /* NOLINT */
@@ -440,7 +449,9 @@ http_entry(void *context, struct MHD_Connection *connection, const char *url, /*
         *upload_bytes = 0;
         return request_upload(request, upload, size);
     }
-    if (request->state == REQUEST_RECEIVING) {
+    if (request->state == REQUEST_RECEIVING && is_probe(request->route)) {
+        http_handle(request);
+    } else if (request->state == REQUEST_RECEIVING) {
         if (http_job_add(http, request))
             return MHD_YES;
         refuse_head(request, VT_STOPPING, 0);

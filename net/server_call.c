@@ -118,6 +118,23 @@ call_try(struct server *server, struct call *call)
     return true;
 }
 
+static bool
+only_asks(const struct call *call)
+{
+    return call->kind == CALL_STATS || call->kind == CALL_VIEW;
+}
+
+static void
+waiting_add(struct server *server, struct call *call)
+{
+    call->next = NULL;
+    if (server->waiting_last == NULL)
+        server->waiting_first = call;
+    else
+        server->waiting_last->next = call;
+    server->waiting_last = call;
+}
+
 void
 server_calls_take(struct server *server)
 {
@@ -134,15 +151,20 @@ server_calls_take(struct server *server)
     server->mailbox_first = NULL;
     server->mailbox_last = NULL;
     pthread_mutex_unlock(&server->mailbox_lock);
-    while (server->waiting_first != NULL) {
-        struct call *call = server->waiting_first;
+    struct call *call = server->waiting_first;
+    bool blocked = false;
+
+    server->waiting_first = NULL;
+    server->waiting_last = NULL;
+    while (call != NULL) {
         struct call *next = call->next; /* once answered it is the caller's again */
 
-        if (!call_try(server, call))
-            return;
-        server->waiting_first = next;
-        if (next == NULL)
-            server->waiting_last = NULL;
+        /* Those who bring something keep their order; who only asks does not wait behind them. */
+        if ((blocked && !only_asks(call)) || !call_try(server, call)) {
+            blocked = true;
+            waiting_add(server, call);
+        }
+        call = next;
     }
 }
 

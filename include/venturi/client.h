@@ -8,6 +8,10 @@
  * to be durable and counted but the ack with its verdicts was lost; refused(), where the daemon
  * kept nothing of it.
  *
+ * A daemon whose disk is full (VT_DISK_FULL) takes nothing until there is space. With full_ms the
+ * client waits for that long: it sends nothing new, and one frame a second, until that one is
+ * taken.
+ *
  * Without a producer there is no such knowledge: all unsettled frames are sent again, and events
  * that had arrived come back as duplicates by their ids.
  *
@@ -53,7 +57,12 @@ struct vt_client_options {
     uint32_t connect_ms; /* for one attempt, hello included; 0: 5000 */
     uint32_t silence_ms; /* without an answer that is due, the connection is given up; 0: 30000 */
     uint64_t away_ms;    /* how long a call tries to get a connection (back) */
+    /* How long to wait for a daemon whose disk is full; then the client is broken with
+     * VT_DISK_FULL. 0: its frames are refused like others. */
+    uint64_t full_ms;
     void (*acked)(void *context, const struct vt_client_ack *ack);
+    /* The disk is full, as `text` says; text NULL: no longer. May be NULL. */
+    void (*waiting)(void *context, const struct vt_str *text);
     void (*refused)(void *context, const struct vt_client_refusal *refusal);
     void *context;
 };

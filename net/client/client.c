@@ -13,6 +13,7 @@
 #define BACKOFF_MS_FIRST   20U
 #define BACKOFF_MS_MOST    500U
 #define FLUSH_WAIT_MS      1000U
+#define FULL_PAUSE_MS      1000U
 #define NAME_BYTES_MAX     255U
 
 /* ---- the ring of frames */
@@ -58,6 +59,65 @@ frame_settle(struct vt_client *client, struct client_frame *frame, bool was_sent
     }
 }
 
+/* ---- a full disk
+ *
+ * A frame that the daemon refuses with VT_DISK_FULL stays, and so do those behind it that it
+ * refuses as well. When all that is in flight is answered, sending begins anew at the oldest frame
+ * that is not settled: one, after a pause, and all the others once that one is acked. So frames
+ * keep their order, and one that was taken meanwhile is not sent again. */
+
+static void
+full_begin(struct vt_client *client, const struct vt_str *text)
+{
+    if (!client->full) {
+        client->full = true;
+        client->full_since_ms = client_now_ms();
+        if (client->options.waiting != NULL)
+            client->options.waiting(client->options.context, text);
+    }
+    client->full_next_ms = client_now_ms() + FULL_PAUSE_MS;
+}
+
+static void
+full_end(struct vt_client *client)
+{
+    client->full = false;
+    if (client->options.waiting != NULL)
+        client->options.waiting(client->options.context, NULL);
+}
+
+static void
+full_take(struct vt_client *client, const struct client_frame *frame, const struct vt_str *text)
+{
+    VT_ASSERT(client->flying > 0 && !frame->settled);
+    client->flying--;
+    client->flying_bytes -= frame->size;
+    client->rewind = true;
+    full_begin(client, text);
+}
+
+static int64_t
+full_left_ms(const struct vt_client *client)
+{
+    uint64_t waited = (uint64_t)(client_now_ms() - client->full_since_ms);
+
+    return waited >= client->options.full_ms ? 0 : (int64_t)(client->options.full_ms - waited);
+}
+
+/* Whether no new frame may go out now. */
+static bool
+full_holds(struct vt_client *client)
+{
+    if (!client->full && !client->rewind)
+        return false;
+    if (client->flying > 0 || (client->full && client_now_ms() < client->full_next_ms))
+        return true;
+    if (client->rewind)
+        client->sent = 0;
+    client->rewind = false;
+    return false;
+}
+
 /* ---- answers */
 
 static vt_err
@@ -96,6 +156,8 @@ take_ack(struct vt_client *client, const struct client_input *input)
     if (client->options.acked != NULL)
         client->options.acked(client->options.context, &ack);
     frame_settle(client, frame, true);
+    if (client->full && !client->rewind) /* else it was sent before the disk was full */
+        full_end(client);
     return VT_OK;
 }
 
@@ -128,12 +190,20 @@ take_error(struct vt_client *client, const struct client_input *input)
     if (frame != NULL && (le16_get(head.flags) & VT_ERROR_FATAL) == 0) {
         struct vt_client_refusal refusal = {frame->sequence, frame->event_count, code, text};
 
+        if (code == VT_DISK_FULL && client->options.full_ms > 0) {
+            full_take(client, frame, &text);
+            return VT_OK;
+        }
         if (client->options.refused != NULL)
             client->options.refused(client->options.context, &refusal);
         frame_settle(client, frame, true);
         return VT_OK;
     }
     (void)vt_err_detail(code, "%s: %.*s", client->options.address, (int)text.size, text.data);
+    if (code == VT_DISK_FULL && client->options.full_ms > 0) {
+        full_begin(client, &text);
+        return code;
+    }
     return is_final(code) ? code : VT_END;
 }
 
@@ -265,7 +335,8 @@ sleep_ms(uint32_t ms)
 static bool
 may_come_back(vt_err err)
 {
-    return err == VT_IO || err == VT_END || err == VT_DEADLINE || err == VT_BAD_CRC;
+    return err == VT_IO || err == VT_END || err == VT_DEADLINE || err == VT_BAD_CRC ||
+           err == VT_DISK_FULL;
 }
 
 /* Until there is a connection, a final error, or away_ms are over since the last one was lost. */
@@ -287,7 +358,7 @@ connect_again(struct vt_client *client)
             client_disconnect(client);
         if (!may_come_back(err))
             return err;
-        int64_t left = until_ms - client_now_ms();
+        int64_t left = err == VT_DISK_FULL ? full_left_ms(client) : until_ms - client_now_ms();
 
         if (left <= 0)
             return err == VT_END ? VT_IO : err;
@@ -302,6 +373,8 @@ connect_again(struct vt_client *client)
 static struct client_frame *
 frame_to_send(struct vt_client *client)
 {
+    if (client->sent_bytes == 0 && full_holds(client))
+        return NULL;
     while (client->sent < client->count && client->sent_bytes == 0 &&
            frame_at(client, client->sent)->settled)
         client->sent++;
@@ -350,6 +423,8 @@ round_once(struct vt_client *client, uint32_t wait_ms)
     }
     vt_err err = write_frames(client);
 
+    if (client->full && wait_ms > FULL_PAUSE_MS / 10)
+        wait_ms = FULL_PAUSE_MS / 10; /* the pause may be over before anything comes */
     if (err == VT_OK)
         err = client_wait(client, frame_to_send(client) != NULL, wait_ms);
     if (err == VT_OK)
@@ -363,6 +438,10 @@ round_once(struct vt_client *client, uint32_t wait_ms)
         client_now_ms() - client->heard_ms > client->options.silence_ms)
         return vt_err_detail(VT_DEADLINE, "%s: no answer for %u ms", client->options.address,
                              client->options.silence_ms);
+    if (err == VT_OK && client->full && full_left_ms(client) == 0)
+        return vt_err_detail(VT_DISK_FULL, "%s: its disk has been full for %llu s",
+                             client->options.address,
+                             (unsigned long long)client->options.full_ms / 1000);
     return err == VT_OK ? write_frames(client) : err;
 }
 
@@ -384,7 +463,7 @@ vt_client_poll(struct vt_client *client, uint32_t wait_ms)
         client_disconnect(client);
     /* A connection that is lost now comes back in the next round; with nothing in flight that is
      * when the next batch is sent. */
-    if (was_connected && may_come_back(err) && client->options.away_ms > 0)
+    if (was_connected && may_come_back(err) && err != VT_DISK_FULL && client->options.away_ms > 0)
         return VT_OK;
     client->failed = err == VT_END ? VT_IO : err;
     return client->failed;

@@ -37,6 +37,12 @@ struct vt_client {
     uint32_t flying;     /* sent and not settled */
     uint64_t flying_bytes;
     uint64_t queued_bytes; /* of all not settled */
+
+    /* The daemon's disk is full: see "a full disk" in client.c. */
+    bool full;
+    bool rewind; /* frames below `sent` were refused and go out again */
+    int64_t full_since_ms;
+    int64_t full_next_ms; /* when the next frame goes out to try */
     struct client_frame frames[CLIENT_PENDING_MAX];
 
     uint8_t *input; /* malloc */

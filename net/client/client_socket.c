@@ -37,6 +37,7 @@ client_disconnect(struct vt_client *client)
     client->fd = -1;
     client->input_fill = 0;
     client->sent = 0;
+    client->rewind = false;
     client->sent_bytes = 0;
     client->flying = 0;
     client->flying_bytes = 0;

@@ -20,7 +20,8 @@ def run(*command):
 
 class Disk:
     """tmpfs, or ext4 in a file behind a loop device, mounted in a directory that is removed at the
-    end. `thin`: the file lies on a tmpfs of so many bytes, which may be fewer than the ext4 has."""
+    end. `thin`: the file lies on a tmpfs of so many bytes, which may be fewer than the ext4 has; it
+    has no journal, which would make it read-only at the first failure."""
 
     def __init__(self, kind, size, thin=None):
         if os.geteuid() != 0:
@@ -39,7 +40,8 @@ class Disk:
             if kind == "ext4":
                 with open(self.image, "wb") as image:
                     image.truncate(size)
-                run("mkfs.ext4", "-q", "-F", "-m", "0", self.image)
+                features = [] if thin is None else ["-O", "^has_journal"]
+                run("mkfs.ext4", "-q", "-F", "-m", "0", *features, self.image)
                 self.mount("-o", "loop", self.image, self.path)
             else:
                 self.mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.path)

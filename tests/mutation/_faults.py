@@ -148,6 +148,9 @@ fault("segments that an edit may name are removed", "engine/core_cut.c",
 fault("a start does not use its reserve", "storage/store.c",
       "    for (size_t i = 0; err == VT_FULL && i < VT_COUNT(reserves); i++) {",
       "    for (size_t i = 2; err == VT_FULL && i < VT_COUNT(reserves); i++) {", FULL)
+fault("what a full disk refused is not sent again", "net/client/client.c",
+      "    if (client->rewind)\n        client->sent = 0;",
+      "    if (client->rewind && client->sent == 0)\n        client->sent = 0;", "test_client")
 fault("a file that failed is written on", "storage/io.c",
       "    if (err != VT_OK)\n        file->dead = true;\n    return err;",
       "    if (err == VT_CANCELLED)\n        file->dead = true;\n    return err;", "test_io")

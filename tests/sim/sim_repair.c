@@ -21,11 +21,11 @@
 #include "copy_rig.h"
 #include "venturi/assert.h"
 
-#define DAMAGES_DEFAULT  400
-#define FILES_MAX        64
-#define SECTOR           512U
-#define DAMAGES_A_STORE  100 /* then another store */
-#define SEALS            4
+#define DAMAGES_DEFAULT 400
+#define FILES_MAX       64
+#define SECTOR          512U
+#define DAMAGES_A_STORE 100 /* then another store */
+#define SEALS           4
 
 enum damage {
     DAMAGE_FLIP,
@@ -41,8 +41,8 @@ enum damage {
     DAMAGE_COUNT,
 };
 static const char *const damage_names[DAMAGE_COUNT] = {
-    "flipped bits",   "zeros", "noise",           "swapped sectors", "sector of another file",
-    "cut short",      "longer", "another segment", "another history", "no file",
+    "flipped bits", "zeros",  "noise",           "swapped sectors", "sector of another file",
+    "cut short",    "longer", "another segment", "another history", "no file",
 };
 
 struct image {
@@ -238,8 +238,8 @@ replace(const struct vt_bytes *from, uint8_t *data, uint64_t *size)
 }
 
 static void
-damage_make(struct campaign *campaign, const struct image *image, enum damage damage,
-            uint8_t *data, uint64_t *size)
+damage_make(struct campaign *campaign, const struct image *image, enum damage damage, uint8_t *data,
+            uint64_t *size)
 {
     uint64_t random = copy_rig_draw(&campaign->random);
     const struct image *other = &campaign->images[random % campaign->segments];
@@ -337,8 +337,7 @@ repair(const struct campaign *campaign, const char *what)
 {
     struct told told = {.repaired = 0};
     struct repair_result result;
-    const struct repair_options options = {
-        .dir = "s", .from = "c", .news = note, .context = &told};
+    const struct repair_options options = {.dir = "s", .from = "c", .news = note, .context = &told};
 
     vt_err_clear();
     vt_err err = repair_run(campaign->io, &options, &result);

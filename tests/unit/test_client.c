@@ -27,6 +27,7 @@ struct act {
     uint32_t take;          /* frames that it reads before it closes */
     uint32_t ack;           /* of these it acks the first */
     uint64_t refuse;        /* and refuses the one of this sequence instead */
+    uint8_t full[FRAMES];   /* its disk is full the first so many times that a frame comes */
     uint16_t fatal;         /* sends this error at last */
     uint64_t history;
     bool garbage; /* answers with bytes that are no frame */
@@ -46,6 +47,10 @@ struct counts {
     uint32_t acked[FRAMES];
     uint32_t resumed[FRAMES];
     uint32_t refused[FRAMES];
+    uint32_t waits;
+    uint32_t waits_over;
+    vt_err refusal;   /* that is expected; 0: VT_FORBIDDEN */
+    uint64_t full_ms; /* option */
 };
 
 static bool
@@ -94,6 +99,16 @@ write_error(int fd, uint16_t code, uint16_t flags, uint64_t sequence)
     write_frame(fd, VT_FRAME_ERROR, sequence, &head, sizeof head);
 }
 
+static uint32_t
+times_seen(const struct fake *fake, uint32_t index)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < fake->seen_count; i++)
+        count += fake->seen[i] == 1 + (uint64_t)index * EVENTS;
+    return count;
+}
+
 static void
 perform(struct fake *fake, const struct act *act, int fd)
 {
@@ -122,6 +137,12 @@ perform(struct fake *fake, const struct act *act, int fd)
             fake->seen[fake->seen_count++] = sequence;
         if (sequence == act->refuse) {
             write_error(fd, VT_FORBIDDEN, 0, sequence);
+            continue;
+        }
+        uint64_t index = (sequence - 1) / EVENTS;
+
+        if (index < FRAMES && times_seen(fake, (uint32_t)index) <= act->full[index]) {
+            write_error(fd, VT_DISK_FULL, 0, sequence);
             continue;
         }
         if (i >= act->ack)
@@ -201,8 +222,17 @@ on_refused(void *context, const struct vt_client_refusal *refusal)
 {
     struct counts *counts = context;
 
-    cr_assert(refusal->err == VT_FORBIDDEN);
+    cr_assert(refusal->err == (counts->refusal == VT_OK ? VT_FORBIDDEN : counts->refusal));
     counts->refused[(refusal->sequence - 1) / EVENTS]++;
+}
+
+static void
+on_waiting(void *context, const struct vt_str *text)
+{
+    struct counts *counts = context;
+
+    counts->waits += text != NULL;
+    counts->waits_over += text == NULL;
 }
 
 static vt_err
@@ -221,7 +251,9 @@ run(struct fake *fake, struct counts *counts, const char *producer)
         .epoch = 1,
         .connect_ms = 400,
         .away_ms = 1000,
+        .full_ms = counts->full_ms,
         .acked = on_acked,
+        .waiting = on_waiting,
         .refused = on_refused,
         .context = counts,
     };
@@ -235,16 +267,6 @@ run(struct fake *fake, struct counts *counts, const char *producer)
     vt_client_close(client);
     fake_end(fake);
     return err;
-}
-
-static uint32_t
-times_seen(const struct fake *fake, uint32_t index)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < fake->seen_count; i++)
-        count += fake->seen[i] == 1 + (uint64_t)index * EVENTS;
-    return count;
 }
 
 Test(client, a_session_resumes_where_the_daemon_says, .timeout = 20)
@@ -294,6 +316,55 @@ Test(client, a_refused_frame_is_told_and_the_others_go_on, .timeout = 20)
         cr_expect(counts.refused[i] == (i == 3 ? 1 : 0), "frame %u", i);
         cr_expect(counts.acked[i] == (i == 3 ? 0 : 1), "frame %u", i);
     }
+}
+
+/* Frame 1 is refused twice and frame 2 once, while those around them are taken: some were on their
+ * way by then. */
+static const struct fake full_twice = {
+    .act_count = 1,
+    .acts = {{.sequence_next = 1, .take = 100, .ack = 100, .full = {[1] = 2, [2] = 1}}},
+};
+
+Test(client, a_full_disk_is_waited_for, .timeout = 30)
+{
+    struct fake fake = full_twice;
+    struct counts counts = {.full_ms = 20000};
+
+    cr_assert(run(&fake, &counts, "p") == VT_OK, "%s", vt_err_last());
+    for (uint32_t i = 0; i < FRAMES; i++) {
+        cr_expect(counts.acked[i] == 1 && counts.refused[i] == 0, "frame %u", i);
+        cr_expect(times_seen(&fake, i) == (i == 1   ? 3
+                                           : i == 2 ? 2
+                                                    : 1),
+                  "frame %u: sent %u times", i, times_seen(&fake, i));
+    }
+    cr_expect(counts.waits > 0 && counts.waits_over == counts.waits, "%u waits, %u over",
+              counts.waits, counts.waits_over);
+}
+
+Test(client, a_disk_that_stays_full_ends_the_wait, .timeout = 30)
+{
+    struct fake fake = {.act_count = 1, .acts = {{.sequence_next = 1, .take = 100}}};
+    struct counts counts = {.full_ms = 1500};
+
+    memset(fake.acts[0].full, UINT8_MAX, sizeof fake.acts[0].full);
+    cr_expect(run(&fake, &counts, "p") == VT_DISK_FULL, "%s", vt_err_last());
+    cr_expect(counts.acked[0] == 0 && counts.refused[0] == 0);
+    cr_expect(counts.waits == 1 && counts.waits_over == 0);
+}
+
+Test(client, who_does_not_wait_is_refused, .timeout = 30)
+{
+    struct fake fake = full_twice;
+    struct counts counts = {.refusal = VT_DISK_FULL};
+
+    cr_assert(run(&fake, &counts, "p") == VT_OK, "%s", vt_err_last());
+    for (uint32_t i = 0; i < FRAMES; i++) {
+        bool refused = i == 1 || i == 2;
+
+        cr_expect(counts.acked[i] == !refused && counts.refused[i] == refused, "frame %u", i);
+    }
+    cr_expect_eq(counts.waits, 0);
 }
 
 static const struct end_case {

@@ -36,6 +36,8 @@ static const char usage_text[] =
     "  --batch N          events in a frame, 1 to 65536              (1000)\n"
     "  --rate N           events a second at most                    (no limit)\n"
     "  --timeout SECONDS  how long to wait for a daemon that is away (60)\n"
+    "  --full-timeout SECONDS  and for one whose disk is full; 0: what it refuses then is named\n"
+    "                     and left out                               (for ever)\n"
     "  --producer NAME    events without an id get one from their place in NAME's stream\n"
     "  --epoch N          of the producer. The same again goes on after what the daemon has of\n"
     "                     this epoch: the input must be the same    (one that is new)\n"
@@ -92,6 +94,7 @@ struct send_options {
     uint64_t batch;
     uint64_t rate;
     uint64_t timeout_s;
+    uint64_t full_timeout_s;
     uint64_t epoch;
     bool columns;
 };
@@ -145,6 +148,18 @@ on_refused(void *context, const struct vt_client_refusal *refusal)
                   sender->name, sender->reader.name, (unsigned long long)flight.first_line,
                   (unsigned long long)flight.last_line, refusal->event_count,
                   (int)refusal->text.size, refusal->text.data, vt_err_name(refusal->err));
+}
+
+static void
+on_waiting(void *context, const struct vt_str *text)
+{
+    struct sender *sender = context;
+
+    progress_clear(&sender->progress);
+    if (text != NULL)
+        (void)fprintf(stderr, "%s: waiting: %.*s\n", sender->name, (int)text->size, text->data);
+    else
+        (void)fprintf(stderr, "%s: going on: there is space again\n", sender->name);
 }
 
 static void
@@ -346,6 +361,9 @@ client_make(struct sender *sender, const struct send_options *options)
         .epoch = options->epoch != UINT64_MAX ? options->epoch
                                               : (uint64_t)clock_ns(CLOCK_REALTIME) / 1000,
         .away_ms = options->timeout_s * 1000,
+        .full_ms =
+            options->full_timeout_s == UINT64_MAX ? UINT64_MAX : options->full_timeout_s * 1000,
+        .waiting = on_waiting,
         .acked = on_acked,
         .refused = on_refused,
         .context = sender,
@@ -403,6 +421,7 @@ command_send(int argc, char **argv)
     struct send_options options = {
         .batch = BATCH_DEFAULT,
         .timeout_s = TIMEOUT_DEFAULT_S,
+        .full_timeout_s = UINT64_MAX,
         .epoch = UINT64_MAX,
     };
     const struct option_spec specs[] = {
@@ -411,6 +430,7 @@ command_send(int argc, char **argv)
         {"batch", OPTION_NUMBER, &options.batch, 1, VT_BATCH_EVENTS_MAX},
         {"rate", OPTION_NUMBER, &options.rate, 1, 1000000000},
         {"timeout", OPTION_NUMBER, &options.timeout_s, 0, 1000000},
+        {"full-timeout", OPTION_NUMBER, &options.full_timeout_s, 0, 1000000000},
         {"producer", OPTION_TEXT, &options.producer, 0, 0},
         {"epoch", OPTION_NUMBER, &options.epoch, 0, INT64_MAX},
         {"columns", OPTION_FLAG, &options.columns, 0, 0},
