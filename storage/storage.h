@@ -16,9 +16,10 @@
  * Errors: damage below the end of the chain is VT_DAMAGED with file and offset, and nothing is cut.
  *         Segment files that no manifest names are what a crash left of a seal or a merge; an open
  *         for writing removes them.
- * Thread: the thread that opened it. While work on segments is with another thread (the sealer),
- *         that one has store_seal_write, store_merge_commit and the reserves, and nobody else may
- *         touch what they change: the segments and the state that the manifest names.
+ * Thread: the thread that opened it. While a cut is with another thread (the sealer), that one has
+ *         store_seal_write and the reserves; segments may be listed and merged by the store's
+ *         thread meanwhile (a lock is held over each edit), but an index into the list holds only
+ *         as long as no edit comes between.
  */
 #pragma once
 

@@ -30,6 +30,22 @@ store_path(const struct store *store, const char *name, char out_path[STORE_PATH
     VT_ASSERT(size > 0 && size < STORE_PATH_BYTES);
 }
 
+void
+store_edits_lock(const struct store *store)
+{
+    int failed = store->edits == NULL ? 0 : pthread_mutex_lock(store->edits);
+
+    VT_ASSERT(failed == 0);
+}
+
+void
+store_edits_unlock(const struct store *store)
+{
+    int failed = store->edits == NULL ? 0 : pthread_mutex_unlock(store->edits);
+
+    VT_ASSERT(failed == 0);
+}
+
 struct chain_base
 store_base(const struct store *store)
 {
@@ -305,6 +321,9 @@ store_open(struct io *io, const struct store_options *options, struct store **ou
     store = calloc(1, sizeof *store);
     if (store == NULL)
         return VT_NOMEM;
+    if (pthread_mutex_init(&store->edits_lock, NULL) == 0)
+        store->edits = &store->edits_lock;
+    VT_ASSERT(store->edits != NULL);
     store->io = io;
     store->read_only = options->read_only;
     memcpy(store->dir, options->dir, size + 1);
@@ -358,6 +377,8 @@ store_close(struct store *store)
     free(store->tail_data);
     free(store->tail_records);
     io_close_file(store->lock);
+    if (store->edits != NULL)
+        pthread_mutex_destroy(store->edits);
     free(store);
 }
 
@@ -495,7 +516,9 @@ store_seal_write(struct store *store, const struct store_seal *seal)
     for (uint32_t i = 0; i < seal->segment_count; i++)
         segments[i] = store_segment_named(&seal->segments[i]);
     edit.segments = segments;
+    store_edits_lock(store);
     err = manifest_seal(store->manifest, &edit);
+    store_edits_unlock(store);
     free(segments);
     return err;
 }

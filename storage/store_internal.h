@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include "log_internal.h"
 #include "manifest.h"
 #include "recovery.h"
@@ -20,6 +22,10 @@
 
 struct store {
     struct io *io;
+    /* Guards the segments that the manifest names and its edits: a seal's is the sealer's, a
+     * merge's may be the store's thread's. Nobody holds it for longer than an edit. */
+    pthread_mutex_t edits_lock;
+    pthread_mutex_t *edits; /* that lock; NULL where one thread has the store (copy_files.c) */
     char dir[STORE_DIR_BYTES_MAX + 1];
     struct io_file *lock;
     struct superblock superblock;
@@ -37,6 +43,10 @@ struct store {
     uint64_t start;
     bool read_only;
 };
+
+/* Of a store that is const to its caller, too: the lock is no part of what it holds. */
+void store_edits_lock(const struct store *store);
+void store_edits_unlock(const struct store *store);
 
 /* DIR/name. */
 void store_path(const struct store *store, const char *name, char out_path[STORE_PATH_BYTES]);

@@ -58,7 +58,11 @@ store_segment_named(const struct store_segment *segment)
 uint32_t
 store_segment_count(const struct store *store)
 {
-    return manifest_get(store->manifest)->segment_count;
+    store_edits_lock(store);
+    uint32_t count = manifest_get(store->manifest)->segment_count;
+
+    store_edits_unlock(store);
+    return count;
 }
 
 void
@@ -66,6 +70,7 @@ store_segment_at(const struct store *store, uint32_t index, struct store_segment
 {
     const struct manifest_state *state = manifest_get(store->manifest);
 
+    store_edits_lock(store);
     VT_ASSERT(index < state->segment_count);
     const struct manifest_segment *segment = &state->segments[index];
 
@@ -80,6 +85,7 @@ store_segment_at(const struct store *store, uint32_t index, struct store_segment
         .rows = segment->rows,
         .check = segment->check,
     };
+    store_edits_unlock(store);
     store_segment_path(store, &out_segment->id, out_segment->path);
 }
 
@@ -139,18 +145,21 @@ vt_err
 store_merge_commit(struct store *store, const struct store_segment *inputs, uint32_t input_count,
                    const struct store_segment *merged)
 {
-    vt_err err = check_merge(store, inputs, input_count, merged);
     struct manifest_segment *segments = calloc((size_t)input_count + 1, sizeof *segments);
     const struct manifest_merge edit = {segments, input_count, 1};
 
-    if (err == VT_OK && segments == NULL)
-        err = VT_NOMEM;
+    if (segments == NULL)
+        return VT_NOMEM;
+    store_edits_lock(store);
+    vt_err err = check_merge(store, inputs, input_count, merged);
+
     if (err == VT_OK) {
         for (uint32_t i = 0; i < input_count; i++)
             segments[i] = store_segment_named(&inputs[i]);
         segments[input_count] = store_segment_named(merged);
         err = manifest_merge(store->manifest, &edit);
     }
+    store_edits_unlock(store);
     free(segments);
     return err;
 }
