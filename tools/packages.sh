@@ -10,6 +10,7 @@ packages_build=(
 # On top of that: gates, sanitizers and fuzzers.
 packages_test=(
     clang clang-tidy clang-format libclang-rt-14-dev llvm-14 binutils git util-linux procps ccache
+    libfuse3-dev e2fsprogs mount
 )
 
 # install_packages NAME...: quiet, and silent where nothing is missing.

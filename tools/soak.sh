@@ -12,12 +12,15 @@ example: tools/soak.sh --cases 10000
 example: tools/soak.sh --kills 2000 --points 1000000
 example: tools/soak.sh --minutes 60
 
-usage: tools/soak.sh [--cases N] [--kills N] [--points N] [--disks N] [--minutes N]
+usage: tools/soak.sh [--cases N] [--kills N] [--points N] [--images N]
+                     [--disks N] [--minutes N]
 
   --cases N     random catalogs and streams against the oracle, engine and rating
   --kills N     SIGKILL at a random moment under load, then recovery and a full comparison
-  --points N    crash points of the simulated disk: N of the log, N / 20 of the whole engine, and
-                N / 200 runs with failures
+  --points N    distinct crash points of the simulated disk: N of the log, N / 20 of the whole
+                engine, at most 100 a seed, and N / 10000 runs with failures. 20000000 are 20 M and
+                1 M over 10,000 seeds: some 10 and 17 minutes of a core
+  --images N    power cuts of a real ext4 (as root), 200 of each history
   --disks N     small disks that foreign files fill and empty; and EIO at each of the first 1,000
                 writes and syncs of a script, ENOSPC at each call that may meet it
   --minutes N   half of it the fuzzers, then all of the above in turn with fresh seeds
@@ -30,7 +33,7 @@ EOF
 wanted=()
 while [ $# -gt 0 ]; do
     case "$1" in
-    --cases | --kills | --points | --disks | --minutes)
+    --cases | --kills | --points | --images | --disks | --minutes)
         [[ "${2:-}" =~ ^[1-9][0-9]*$ ]] || {
             echo "soak.sh: $1 wants a number above 0" >&2
             exit 2
@@ -102,9 +105,21 @@ soak_kills() { # COUNT
 
 soak_points() { # COUNT
     build release || return
-    step "log points" build/release/tests/sim/sim_log --points "$1" --seed "$(fresh_seed)"
+    step "log points" build/release/tests/sim/sim_log --points "$1" \
+        --faults $(($1 / 1000000 + 1)) --seed "$(fresh_seed)"
     step "engine points" build/release/tests/sim/sim_engine --points $(($1 / 20 + 1)) \
-        --faults $(($1 / 200 + 1)) --seconds $no_limit --seed "$(fresh_seed)"
+        --per-seed 100 --twice 100 --faults $(($1 / 10000 + 1)) --seconds $no_limit \
+        --seed "$(fresh_seed)"
+}
+
+soak_images() { # COUNT
+    local left=$1
+    build release || return
+    while [ "$left" -gt 0 ]; do
+        step "power cuts" build/release/tests/power/power_cut --seed "$(fresh_seed)" \
+            --images $((left < 200 ? left : 200))
+        left=$((left - 200))
+    done
 }
 
 soak_disks() { # COUNT

@@ -31,7 +31,7 @@ declare -A stage_about=(
     [clang]="build with clang, warnings are errors"
     [lint]="floors, headers, rules, format, tidy"
     [asan]="unit, sim and some prop tests under ASan and UBSan"
-    [release]="release build; e2e, crash, prop and golden tests"
+    [release]="release build; e2e, crash, prop, power and golden tests"
     [tsan]="thread tests under TSan"
     [fuzz]="each fuzzer for a while, under ASan and UBSan"
     [mutation]="planted faults, each must turn a test red"
@@ -152,7 +152,7 @@ stage_asan() {
 
 stage_release() {
     step "release build" configure_and_build release -DVENTURI_WERROR=ON &&
-        ctest_run release "e2e|crash|prop|golden"
+        ctest_run release "e2e|crash|prop|power|golden"
 }
 
 stage_tsan() { step "tsan build" configure_and_build tsan && ctest_run tsan thread; }

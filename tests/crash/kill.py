@@ -6,8 +6,8 @@ Method: a real daemon with small lanes and cuts; producers that number their eve
         welcome the producer's next sequence is compared with the journal, from time to time the
         summary. At the end everything is sent until it is acked, and counters and windows are
         recounted; after a clean stop and a start they must be the same, and venturi verify must
-        find nothing. Long runs begin a new store after every ROUND_KILLS kills, so that the last kills
-        cost no more than the first.
+        find nothing. Long runs begin a new store after every ROUND_KILLS kills, so that the last
+        kills cost no more than the first.
 
 usage: kill.py [--kills N] [--seed N]
 """

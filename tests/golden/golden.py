@@ -4,8 +4,8 @@
 usage: golden.py              check every frozen store here, and the mechanism itself
        golden.py --freeze N   write vN.txt from this version: done once, when formats are frozen
 
-A frozen store is one text file: path, size and SHA-256 of every file, the bytes of all of them (LZMA,
-base64), then every answer in plain lines. See README.md.
+A frozen store is one text file: path, size and SHA-256 of every file, the bytes of all of them
+(LZMA, base64), then every answer in plain lines. See README.md.
 """
 
 import argparse

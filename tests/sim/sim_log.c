@@ -107,7 +107,7 @@ check_recovered(struct process *process)
         sim_die("start %" PRIu64 " after %" PRIu64, info.start, model->start);
     if (info.sealed_commit < model->sealed || info.sealed_commit > model->sealing)
         sim_die("sealed up to %" PRIu64 ", but %" PRIu64 " was acked and %" PRIu64 " tried",
-            info.sealed_commit, model->sealed, model->sealing);
+                info.sealed_commit, model->sealed, model->sealing);
     struct vt_bytes state = store_state(process->store);
 
     if (info.sealed_commit > 0 &&
@@ -422,7 +422,8 @@ run_fault(uint64_t seed, const struct io_sim_fault *fault, bool later)
 
     if (err != VT_OK)
         sim_die("open after kind %d failure %d nth %" PRIu64 "%s: %s", (int)fault->kind,
-            (int)fault->failure, fault->nth, fault->for_ever ? " for ever" : "", vt_err_name(err));
+                (int)fault->failure, fault->nth, fault->for_ever ? " for ever" : "",
+                vt_err_name(err));
     process_close(&process);
     io_close(process.io);
 }
@@ -530,10 +531,10 @@ main(int argc, char **argv)
     }
     printf("sim_log: seed %" PRIu64 ": %" PRIu64 " distinct crash points of %" PRIu64
            " crashes in %" PRIu64 " runs, %" PRIu64 " ms of CPU; %" PRIu64
-           " runs with failures, %" PRIu64 " unacked commits lost; %d seeds twice, traces %016" PRIx64
-           ": all sane\n",
-           seed, points.seen.count, points.tries, runs,
-           (uint64_t)judged / (CLOCKS_PER_SEC / 1000), fault_runs, lost_count, TWICE, trace);
+           " runs with failures, %" PRIu64
+           " unacked commits lost; %d seeds twice, traces %016" PRIx64 ": all sane\n",
+           seed, points.seen.count, points.tries, runs, (uint64_t)judged / (CLOCKS_PER_SEC / 1000),
+           fault_runs, lost_count, TWICE, trace);
     crash_points_free(&points.seen);
     return 0;
 }

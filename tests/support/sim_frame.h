@@ -1,7 +1,7 @@
 /*
- * sim_frame.h - the frame that simulations share: one random sequence, one way to die with the seed,
- * and the crash after an operation. Between two operations of a process the disk is copied as a
- * crash would leave it, and the copy is judged, while the process goes on: nothing is run again
+ * sim_frame.h - the frame that simulations share: one random sequence, one way to die with the
+ * seed, and the crash after an operation. Between two operations of a process the disk is copied as
+ * a crash would leave it, and the copy is judged, while the process goes on: nothing is run again
  * from its start.
  *
  * A crash point is a distinct (trace of operations, operation, surviving subset). One that was seen
