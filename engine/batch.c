@@ -28,7 +28,7 @@ struct vt_hash128
 batch_identity(const struct vt_hash_key *key, struct vt_str tenant, struct vt_str source,
                const struct row_id *id)
 {
-    uint8_t buffer[IDENTITY_BYTES];
+    VT_UNINITIALIZED uint8_t buffer[IDENTITY_BYTES];
     uint8_t uuid[16];
     uint8_t kind = id->kind;
     const uint8_t *data = id->data;

@@ -139,7 +139,7 @@ cells_add_rows(struct cells *cells, const struct cell_rows *rows)
     VT_ASSERT(rows->slot_count >= cells->catalog->types[rows->type].field_count);
     const struct type_plan *type = &cells->types[rows->type];
     uint32_t end = rows->first + rows->count;
-    struct row_group group;
+    VT_UNINITIALIZED struct row_group group;
 
     for (uint32_t i = 0; i < type->count; i++) {
         struct meter_plan *plan = cells->plans_by_type[type->first + i];

@@ -10,6 +10,7 @@
 #include "venturi/assert.h"
 
 #define CONTENT_BUFFER_BYTES UINT32_C(4096) /* many are open at once for the digest */
+#define PREFETCH_ROWS        8
 
 enum { WORD_POSITION, WORD_TIME, WORD_SOURCE, WORD_SHAPE, WORD_ID, WORD_ABSENT = 6, WORD_FIELDS };
 
@@ -24,6 +25,14 @@ _Static_assert(ROW_ROOM <= CONTENT_BUFFER_BYTES, "a row fits the buffer");
 struct string_number {
     uint32_t stream; /* that it came in */
     uint32_t number;
+};
+
+/* A row on its way into the buffer. */
+struct row_words {
+    uint32_t count;
+    uint32_t fresh_count;
+    uint64_t word[ROW_WORDS_MAX];
+    struct vt_str fresh[ROW_WORDS_MAX]; /* strings that are new */
 };
 
 struct content {
@@ -42,6 +51,7 @@ struct content {
     uint64_t dict_id;   /* one dictionary: whose codes `numbers` is for */
     uint32_t number_count;
     struct string_number *numbers; /* [code]; malloc */
+    struct row_words row;          /* at hand */
     uint32_t used;
     uint8_t buffer[CONTENT_BUFFER_BYTES];
 };
@@ -128,14 +138,6 @@ content_add_bytes(struct content *content, const void *bytes, uint64_t size)
 }
 
 /* --- rows */
-
-/* A row on its way into the buffer. */
-struct row_words {
-    uint32_t count;
-    uint32_t fresh_count;
-    uint64_t word[ROW_WORDS_MAX];
-    struct vt_str fresh[ROW_WORDS_MAX]; /* strings that are new */
-};
 
 static inline uint64_t
 sign_moved(uint64_t value)
@@ -289,25 +291,25 @@ add_row(struct content *content, const struct row_block *block, uint32_t at)
 {
     struct vt_bytes extra = block->extra == NULL ? (struct vt_bytes){NULL, 0} : block->extra[at];
     const struct row_id *id = &block->id[at];
-    struct row_words row;
-    vt_err err = put_fixed(content, block, at, &row);
+    struct row_words *row = &content->row;
+    vt_err err = put_fixed(content, block, at, row);
 
     if (err == VT_OK)
-        err = put_fields(content, block, at, &row);
-    row.word[row.count++] = extra.size;
+        err = put_fields(content, block, at, row);
+    row->word[row->count++] = extra.size;
     if (err == VT_OK && content->used > CONTENT_BUFFER_BYTES - ROW_ROOM)
         err = content_flush(content);
     if (err != VT_OK)
         return err;
-    words_write(content, &row);
+    words_write(content, row);
     if (id->kind == ROW_ID_TEXT)
         err = content_add_bytes(content, id->data, id->size);
-    for (uint32_t i = 0; err == VT_OK && i < row.fresh_count; i++) {
-        le32 size = le32_put(row.fresh[i].size);
+    for (uint32_t i = 0; err == VT_OK && i < row->fresh_count; i++) {
+        le32 size = le32_put(row->fresh[i].size);
 
         err = content_add_bytes(content, &size, sizeof size);
         if (err == VT_OK)
-            err = content_add_bytes(content, row.fresh[i].data, row.fresh[i].size);
+            err = content_add_bytes(content, row->fresh[i].data, row->fresh[i].size);
     }
     return err == VT_OK && extra.size > 0 ? content_add_bytes(content, extra.data, extra.size)
                                           : err;
@@ -321,8 +323,12 @@ content_add(struct content *content, const struct row_block *block, uint32_t fir
     VT_ASSERT(first + count <= block->row_count);
     vt_err err = numbers_prepare(content, block);
 
-    for (uint32_t row = first; err == VT_OK && row < first + count; row++)
+    for (uint32_t row = first; err == VT_OK && row < first + count; row++) {
+        /* The bytes of ids stand wherever their rows stood, all else is at hand. */
+        if (row + PREFETCH_ROWS < first + count)
+            __builtin_prefetch(block->id[row + PREFETCH_ROWS].data, 0, 3);
         err = add_row(content, block, row);
+    }
     return err;
 }
 

@@ -79,8 +79,8 @@ static vt_err
 pending_take(struct part *part, const struct batch *batch)
 {
     struct part_pending *pending = part->pending;
-    uint32_t index[PART_PENDING_MAX];
-    struct vt_hash128 identity[PART_PENDING_MAX];
+    VT_UNINITIALIZED uint32_t index[PART_PENDING_MAX];
+    VT_UNINITIALIZED struct vt_hash128 identity[PART_PENDING_MAX];
     uint16_t type = batch->type[pending->index[0]];
     uint32_t kept = 0;
     uint32_t taken = 0;

@@ -104,7 +104,7 @@ static void
 entries_make(enum codec codec, const int64_t *values, uint32_t count, int64_t *entries,
              int64_t bases[BASES_MAX])
 {
-    int64_t first[PACK_BLOCK];
+    VT_UNINITIALIZED int64_t first[PACK_BLOCK];
 
     VT_ASSERT(count > 0 && count <= PACK_BLOCK);
     if (codec == CODEC_FOR) {
@@ -140,7 +140,7 @@ word_put(uint8_t *at, uint64_t value)
 static uint32_t
 blocks_encode(enum codec codec, const int64_t *values, uint32_t count, uint8_t *out)
 {
-    int64_t entries[PACK_BLOCK];
+    VT_UNINITIALIZED int64_t entries[PACK_BLOCK];
     int64_t bases[BASES_MAX] = {0};
     struct block_plan plan;
     uint8_t *at = out;
@@ -183,8 +183,8 @@ runs_take(const int64_t *values, uint32_t count, uint32_t *done, int64_t *run_va
 static uint32_t
 runs_encode(const int64_t *values, uint32_t count, uint8_t *out)
 {
-    int64_t run_values[PACK_BLOCK];
-    int64_t lengths[PACK_BLOCK];
+    VT_UNINITIALIZED int64_t run_values[PACK_BLOCK];
+    VT_UNINITIALIZED int64_t lengths[PACK_BLOCK];
     struct block_plan plan;
     le32 head;
     uint8_t *at = out + sizeof head.byte;
@@ -216,7 +216,7 @@ run_count(const int64_t *values, uint32_t count)
 static uint64_t
 blocks_estimate(enum codec codec, const int64_t *values, uint32_t count)
 {
-    int64_t entries[PACK_BLOCK];
+    VT_UNINITIALIZED int64_t entries[PACK_BLOCK];
     int64_t bases[BASES_MAX];
     struct block_plan plan;
     uint32_t full = count / PACK_BLOCK;
@@ -240,8 +240,8 @@ blocks_estimate(enum codec codec, const int64_t *values, uint32_t count)
 static uint64_t
 runs_estimate(const int64_t *values, uint32_t count, uint32_t runs)
 {
-    int64_t run_values[PACK_BLOCK];
-    int64_t lengths[PACK_BLOCK];
+    VT_UNINITIALIZED int64_t run_values[PACK_BLOCK];
+    VT_UNINITIALIZED int64_t lengths[PACK_BLOCK];
     struct block_plan plan;
     uint32_t done = 0;
     uint32_t taken = runs_take(values, count, &done, run_values, lengths);
@@ -403,8 +403,8 @@ constant_decode(struct vt_reader *reader, uint32_t count, int64_t *out_values, u
 static vt_err
 runs_decode(struct vt_reader *reader, uint32_t count, int64_t *out_values, uint32_t *crc)
 {
-    int64_t run_values[PACK_BLOCK];
-    int64_t lengths[PACK_BLOCK];
+    VT_UNINITIALIZED int64_t run_values[PACK_BLOCK];
+    VT_UNINITIALIZED int64_t lengths[PACK_BLOCK];
     uint32_t runs_left = vt_read_u32(reader);
     uint32_t done = 0;
 

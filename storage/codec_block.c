@@ -126,7 +126,7 @@ plan_measure(const int64_t *entries, uint32_t count, struct block_plan *plan)
 void
 block_plan_make(const int64_t *entries, uint32_t count, struct block_plan *out_plan)
 {
-    struct sample sample;
+    VT_UNINITIALIZED struct sample sample;
     struct block_plan patched = {0};
     uint32_t bits_min;
     uint32_t bits_low;
@@ -166,7 +166,7 @@ block_plan_make(const int64_t *entries, uint32_t count, struct block_plan *out_p
 static void
 patches_put(const struct block_plan *plan, const uint64_t *residuals, uint32_t count, uint8_t *out)
 {
-    uint16_t at[PACK_BLOCK];
+    VT_UNINITIALIZED uint16_t at[PACK_BLOCK];
     uint8_t *excess_at = out + (size_t)plan->patch_count * PATCH_INDEX_BYTES;
     uint32_t patch = 0;
 
@@ -188,7 +188,7 @@ patches_put(const struct block_plan *plan, const uint64_t *residuals, uint32_t c
 void
 block_put(const struct block_plan *plan, const int64_t *entries, uint32_t count, uint8_t *out)
 {
-    uint64_t residuals[PACK_BLOCK];
+    VT_UNINITIALIZED uint64_t residuals[PACK_BLOCK];
     struct block_head head = {
         .width = (uint8_t)plan->width,
         .excess_bytes = (uint8_t)plan->excess_bytes,

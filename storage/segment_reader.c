@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "codec.h"
+#include "codec_scan.h"
 #include "segment.h"
 #include "segment_format.h"
 #include "venturi/assert.h"
@@ -320,14 +321,9 @@ gap_verify(const struct segment *segment, uint64_t end, uint64_t next)
 static vt_err
 zone_verify(const struct segment *segment, const struct chunk_info *info, const int64_t *values)
 {
-    int64_t min = values[0];
-    int64_t max = values[0];
+    struct scan_span span = scan_span(values, info->count);
 
-    for (uint32_t i = 1; i < info->count; i++) {
-        min = values[i] < min ? values[i] : min;
-        max = values[i] > max ? values[i] : max;
-    }
-    if (min == info->min && max == info->max)
+    if (span.min == info->min && span.max == info->max)
         return VT_OK;
     return damaged(segment, info->offset, VT_BAD_FORMAT, "the zone map of a chunk");
 }

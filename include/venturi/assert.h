@@ -27,4 +27,15 @@ __attribute__((noreturn, cold)) void vt_assert_failed(const char *condition, con
 
 #define VT_SOMETIMES(condition) ((void)(condition))
 
+/* Releases zero all variables of functions (-ftrivial-auto-var-init). Before a large one of a hot
+ * path, which is written before it is read: not this one. */
+#if defined(__has_attribute) && !defined(VENTURI_VERIFY)
+#if __has_attribute(uninitialized)
+#define VT_UNINITIALIZED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef VT_UNINITIALIZED
+#define VT_UNINITIALIZED
+#endif
+
 #define VT_COUNT(array) (sizeof(array) / sizeof((array)[0]))
