@@ -83,35 +83,23 @@ frozen_add(struct part *part, struct epoch *epoch)
 
 /* --- life */
 
-struct id_fill {
-    struct dedup *dedup;
-    vt_err err;
-};
-
-static void
-id_fill_one(void *context, const struct vt_hash128 *k)
+static vt_err
+keys_fill(void *context, const uint64_t *keys, uint32_t count)
 {
-    struct id_fill *fill = context;
-    uint64_t key = dedup_key(k);
-
-    if (fill->err == VT_OK)
-        fill->err = dedup_fill(fill->dedup, &key, 1);
+    return dedup_fill(context, keys, count);
 }
 
 static vt_err
 part_load(struct part *part, const struct part_options *options)
 {
     struct vt_bytes windows = {NULL, 0};
-    struct id_fill fill = {.dedup = part->dedup, .err = VT_OK};
     uint64_t ids = 0;
     vt_err err = VT_OK;
 
     for (uint32_t i = 0; err == VT_OK && i < options->sealed_count; i++) {
         err = sealed_add(part, options->sealed[i]);
         if (err == VT_OK)
-            err = sealed_each_identity(options->sealed[i], id_fill_one, &fill);
-        if (err == VT_OK)
-            err = fill.err;
+            err = sealed_each_key(options->sealed[i], keys_fill, part->dedup);
         ids += sealed_identity_count(options->sealed[i]);
     }
     atomic_store_explicit(&part->ids_known, ids, memory_order_relaxed);

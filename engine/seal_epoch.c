@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dedup.h"
 #include "seal_internal.h"
 #include "venturi/assert.h"
 #include "venturi/decimal.h"
@@ -216,10 +217,11 @@ rows_copy(struct epoch_copy *copy, const struct epoch_mark *mark)
 static int
 identity_order(const struct identity *a, const struct identity *b)
 {
-    if (a->k.hi != b->k.hi)
-        return a->k.hi < b->k.hi ? -1 : 1;
-    if (a->k.lo != b->k.lo)
-        return a->k.lo < b->k.lo ? -1 : 1;
+    uint64_t key_a = dedup_key(&a->k);
+    uint64_t key_b = dedup_key(&b->k);
+
+    if (key_a != key_b)
+        return key_a < key_b ? -1 : 1;
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
@@ -272,8 +274,7 @@ identities_put(struct epoch_copy *copy)
         err = seal_ids_open(copy->seal, &ids);
     for (uint64_t i = 0; err == VT_OK && i < copy->identity_count; i++) {
         const struct identity *identity = &copy->identities[i];
-        struct run_id entry = {identity->k.hi, (uint16_t)identity->k.lo, identity->row,
-                               identity->id};
+        struct run_id entry = {dedup_key(&identity->k), identity->row, identity->id};
 
         err = seal_ids_put(&ids, &entry);
     }

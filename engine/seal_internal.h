@@ -8,6 +8,7 @@
 #include "arena.h"
 #include "content.h"
 #include "epoch.h"
+#include "id_page.h"
 #include "sealed.h"
 #include "sealed_format.h"
 
@@ -93,19 +94,17 @@ VT_MUST_CHECK vt_err seal_stub_add(struct seal *seal, const struct seal_stub *st
 VT_MUST_CHECK vt_err seal_rows_flush(struct seal *seal);
 VT_MUST_CHECK vt_err seal_rows_finish(struct seal *seal);
 
-/* seal_ids.c: SEAL_IDS. Identities come in the order of K (those of one K.hi in any order). */
-struct run_id {
-    uint64_t hi; /* of K */
-    uint16_t lo; /* low bits of K.lo: what the run keeps of it */
-    uint32_t row;
-    struct row_id id;
-};
+/* seal_ids.c: SEAL_IDS. Ids come in the order of their keys; the bytes of an id are copied. The
+ * keys are held until the end, 3 bytes each, and then written as one strip. */
 struct seal_ids {
     struct seal *seal;
-    struct int_columns columns;
-    struct byte_list bytes;
-    uint32_t block;
-    uint64_t count;
+    uint32_t count; /* of the page being filled */
+    struct run_id page[ID_PAGE_IDS];
+    struct byte_list text;     /* the bytes of its ids */
+    struct byte_list ids;      /* pages of the block being filled */
+    struct byte_list keys;     /* all pages of keys */
+    struct int_columns places; /* enum seal_id_place, a row a page */
+    uint64_t written;          /* ids of pages that are done */
 };
 VT_MUST_CHECK vt_err seal_ids_open(struct seal *seal, struct seal_ids *ids);
 VT_MUST_CHECK vt_err seal_ids_put(struct seal_ids *ids, const struct run_id *entry);

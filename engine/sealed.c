@@ -324,29 +324,34 @@ directory_check(const struct sealed *sealed, const struct sealed_directory *dire
                : sealed_damaged(sealed, "its groups do not cover its rows");
 }
 
+/* Places of pages ascend within their chunks, and there are as many as the ids need. */
 static vt_err
-id_blocks_load(const struct sealed *sealed, struct sealed_directory *directory)
+id_places_load(const struct sealed *sealed, struct sealed_directory *directory)
 {
-    uint64_t count = (sealed->identities + SEAL_ID_BLOCK - 1) / SEAL_ID_BLOCK;
-    int64_t *min = arena_alloc(&directory->arena, count * sizeof *min);
-    int64_t *max = arena_alloc(&directory->arena, count * sizeof *max);
+    const int64_t *places[SEAL_ID_PLACE_COLUMNS] = {NULL};
+    uint64_t count = (sealed->identities + ID_PAGE_IDS - 1) / ID_PAGE_IDS;
+    struct sealed_table table = {SEAL_ID_PLACES, SEAL_ID_PLACE_COLUMNS, (uint32_t)count, 0};
 
-    if (min == NULL || max == NULL)
-        return VT_NOMEM;
-    for (uint32_t block = 0; block < count; block++) {
-        struct chunk_key key = {.kind = SEAL_IDS, .block = block};
-        struct chunk_info info;
-        vt_err err = segment_find(sealed->segment, key, &info);
+    if (count > SEAL_ID_PAGES_MAX)
+        return sealed_damaged(sealed, "it has more ids than any may");
+    vt_err err = sealed_columns(sealed, &directory->arena, &table, places);
 
-        if (err != VT_OK)
-            return sealed_damaged(sealed, "its id run is cut short");
-        min[block] = info.min;
-        max[block] = info.max;
+    for (uint32_t page = 0; err == VT_OK && page < count; page++) {
+        bool first = page % SEAL_ID_PAGES == 0;
+        int64_t keys = places[SEAL_ID_KEYS_END][page];
+        int64_t ids = places[SEAL_ID_IDS_END][page];
+
+        if (keys > UINT32_MAX || ids > UINT32_MAX ||
+            keys <= (first ? 0 : places[SEAL_ID_KEYS_END][page - 1]) ||
+            ids <= (first ? 0 : places[SEAL_ID_IDS_END][page - 1]) ||
+            (page > 0 && places[SEAL_ID_FIRST][page] < places[SEAL_ID_FIRST][page - 1]))
+            err = sealed_damaged(sealed, "the pages of its id run are not in order");
     }
-    directory->id_block_count = (uint32_t)count;
-    directory->id_block_min = min;
-    directory->id_block_max = max;
-    return VT_OK;
+    directory->id_page_count = (uint32_t)count;
+    directory->id_first = places[SEAL_ID_FIRST];
+    directory->id_keys_end = places[SEAL_ID_KEYS_END];
+    directory->id_ids_end = places[SEAL_ID_IDS_END];
+    return err;
 }
 
 static vt_err
@@ -375,7 +380,7 @@ directory_load(const struct sealed *sealed, struct sealed_directory *directory)
     if (err == VT_OK)
         err = directory_check(sealed, directory);
     if (err == VT_OK)
-        err = id_blocks_load(sealed, directory);
+        err = id_places_load(sealed, directory);
     if (err == VT_OK)
         err = dict_load(sealed, directory);
     return err;

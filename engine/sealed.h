@@ -52,10 +52,12 @@ struct scan_options {
 };
 VT_MUST_CHECK vt_err sealed_scan(const struct sealed *sealed, const struct scan_options *options);
 
-/* Tags of all identities in the order of K, for filling the dedup table at a start. */
-VT_MUST_CHECK vt_err sealed_each_identity(const struct sealed *sealed,
-                                          void (*each)(void *context, const struct vt_hash128 *k),
-                                          void *context);
+/* Keys (dedup.h) of all identities, ascending, some at a time: for filling the tag table at a
+ * start. Only the strip is read, in sequence. */
+VT_MUST_CHECK vt_err sealed_each_key(const struct sealed *sealed,
+                                     vt_err (*each)(void *context, const uint64_t *keys,
+                                                    uint32_t count),
+                                     void *context);
 uint64_t sealed_identity_count(const struct sealed *sealed);
 
 /* VT_NOT_FOUND, or the row as a block of one (memory from the arena) with its position. */

@@ -20,11 +20,13 @@
  * SEAL_BLOCKS      0 type, 1 first row,    0      one entry a block of rows
  *                  2 rows
  * SEAL_EXTRA       0 lengths, 1 bytes      b      undeclared fields, of blocks that have any
- * SEAL_IDS         0 K.hi, top bit flipped b      id run: identities in the order of K,
- *                  1 K.lo mod 2^16                SEAL_ID_BLOCK a block; the only copy of an id
- *                  2 row                          that is not a sequence
- *                  3 kind << 16 | size
- *                  4 bytes: the ids
+ * SEAL_IDS         0 pages of keys         b      id run: identities in the order of their keys;
+ *                  the
+ *                  1 pages of ids          b      only copy of an id that is not a sequence. Chunks
+ *                                                 of parts: SEAL_ID_PAGES pages a block
+ *                                                 (id_page.h). The chunks of keys follow each other
+ *                                                 in the file
+ * SEAL_ID_PLACES   enum seal_id_place      0      one entry a page
  * SEAL_CELLS       enum seal_cell_column   b      cells in their order, SEAL_CELL_BLOCK a block
  * SEAL_CELL_IDS    0                       b      bytes: ids of `last` cells, one after the other
  * SEAL_CELL_SETS   0                       b      dictionary codes of `unique` cells, likewise
@@ -51,7 +53,8 @@
 #define SEAL_VERSION       1
 #define SEAL_STRINGS_BLOCK UINT32_C(65536)
 #define SEAL_ROW_BLOCK     UINT32_C(16384) /* one row is fetched by decoding its block */
-#define SEAL_ID_BLOCK      UINT32_C(4096)
+#define SEAL_ID_PAGES      UINT32_C(64)    /* a block */
+#define SEAL_ID_PAGES_MAX  (UINT32_C(1) << 24)
 #define SEAL_FEED_BLOCK    UINT32_C(1024) /* the last revision of a window is found by zone maps */
 #define SEAL_LIST_BLOCK    UINT32_C(4096) /* exceptions; settles */
 #define SEAL_LIST_BYTES    (UINT32_C(1) << 20) /* a block of exceptions ends once it has so many */
@@ -72,6 +75,7 @@ enum seal_kind {
     SEAL_EXCEPTIONS = 12,
     SEAL_SETTLES = 13,
     SEAL_FEED = 14,
+    SEAL_ID_PLACES = 15,
 };
 
 enum seal_group_column {
@@ -81,6 +85,13 @@ enum seal_group_column {
     SEAL_GROUP_ROWS = 3,
     SEAL_GROUP_STUBS = 4,
     SEAL_GROUP_COLUMNS = 5,
+};
+
+enum seal_id_place {
+    SEAL_ID_FIRST = 0,    /* key of the first id */
+    SEAL_ID_KEYS_END = 1, /* where the page ends in its chunk */
+    SEAL_ID_IDS_END = 2,
+    SEAL_ID_PLACE_COLUMNS = 3,
 };
 
 enum seal_row_column {

@@ -1,99 +1,213 @@
 /* sealed_ids.c - the id run of a segment: look-ups by identity, tags, ids by row. See sealed.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dedup.h"
 #include "sealed_internal.h"
 #include "venturi/assert.h"
+#include "venturi/decimal.h"
 
 #define FIND_ARENA_BYTES (UINT64_C(256) << 10)
 
-enum { ID_HI, ID_LO, ID_ROW, ID_SIZE, ID_BYTES };
+enum { KEYS_COLUMN, IDS_COLUMN };
 
 static uint32_t
-id_block_count(const struct sealed *sealed, uint32_t block)
+page_ids(const struct sealed *sealed, uint32_t page)
 {
-    uint64_t first = (uint64_t)block * SEAL_ID_BLOCK;
-    uint64_t left = sealed->identities - first;
+    uint64_t left = sealed->identities - (uint64_t)page * ID_PAGE_IDS;
 
-    return left < SEAL_ID_BLOCK ? (uint32_t)left : SEAL_ID_BLOCK;
+    return left < ID_PAGE_IDS ? (uint32_t)left : ID_PAGE_IDS;
 }
 
+static uint32_t
+page_count(const struct sealed *sealed)
+{
+    return (uint32_t)((sealed->identities + ID_PAGE_IDS - 1) / ID_PAGE_IDS);
+}
+
+static struct chunk_key
+page_key(uint32_t column, uint32_t page)
+{
+    return (struct chunk_key){.kind = SEAL_IDS, .column = column, .block = page / SEAL_ID_PAGES};
+}
+
+static uint32_t
+page_seed(const struct sealed *sealed, uint32_t column, uint32_t page)
+{
+    return segment_part_seed(sealed->segment, page_key(column, page), page % SEAL_ID_PAGES);
+}
+
+/* The chunk that has a page, whole and checked, with slack behind. */
 static vt_err
-id_column(const struct sealed *sealed, struct arena *arena, uint32_t block, uint32_t column,
-          const int64_t **out_values)
+chunk_read(const struct sealed *sealed, struct arena *arena, struct chunk_key key,
+           struct vt_bytes *out_bytes)
 {
-    struct chunk_key key = {.kind = SEAL_IDS, .column = column, .block = block};
+    struct chunk_info info;
 
-    return sealed_integers(sealed, arena, key, id_block_count(sealed, block), out_values);
+    if (segment_find(sealed->segment, key, &info) != VT_OK)
+        return sealed_damaged(sealed, "its id run is cut short");
+    uint8_t *bytes = arena_alloc(arena, (uint64_t)info.count + ID_PAGE_SLACK);
+
+    if (bytes == NULL)
+        return VT_NOMEM;
+    memset(bytes + info.count, 0, ID_PAGE_SLACK);
+    *out_bytes = (struct vt_bytes){bytes, info.count};
+    return segment_read_bytes(sealed->segment, &info, bytes);
 }
 
-static int64_t
-flipped(uint64_t hi)
+/* The keys of the pages of one block, by `each`. */
+static vt_err
+strip_block(const struct sealed *sealed, struct vt_bytes chunk, uint32_t page,
+            vt_err (*each)(void *context, const uint64_t *keys, uint32_t count), void *context)
 {
-    return (int64_t)(hi ^ (UINT64_C(1) << 63));
+    uint64_t keys[ID_PAGE_IDS];
+    uint32_t end = page + SEAL_ID_PAGES;
+    vt_err err = VT_OK;
+
+    end = end < page_count(sealed) ? end : page_count(sealed);
+    for (uint64_t at = 0; err == VT_OK && page < end; page++) {
+        struct vt_bytes rest = {chunk.data + at, chunk.size - at};
+        uint32_t count = page_ids(sealed, page);
+        uint64_t size = id_page_keys_size(rest, count);
+
+        rest.size = size;
+        if (size == 0 ||
+            id_page_get_keys(page_seed(sealed, KEYS_COLUMN, page), rest, count, keys) != VT_OK)
+            return sealed_damaged(sealed, "a page of keys is no such page");
+        err = each(context, keys, count);
+        at += size;
+    }
+    return err;
 }
 
 vt_err
-sealed_each_identity(const struct sealed *sealed,
-                     void (*each)(void *context, const struct vt_hash128 *k), void *context)
+sealed_each_key(const struct sealed *sealed,
+                vt_err (*each)(void *context, const uint64_t *keys, uint32_t count), void *context)
 {
     struct arena arena;
-    uint64_t blocks = (sealed->identities + SEAL_ID_BLOCK - 1) / SEAL_ID_BLOCK;
     vt_err err = VT_OK;
 
     arena_init(&arena, FIND_ARENA_BYTES);
-    for (uint32_t block = 0; err == VT_OK && block < blocks; block++) {
-        const int64_t *hi = NULL;
-        const int64_t *lo = NULL;
+    for (uint32_t page = 0; err == VT_OK && page < page_count(sealed); page += SEAL_ID_PAGES) {
+        struct vt_bytes chunk = {NULL, 0};
 
         arena_reset(&arena);
-        err = id_column(sealed, &arena, block, ID_HI, &hi);
+        err = chunk_read(sealed, &arena, page_key(KEYS_COLUMN, page), &chunk);
         if (err == VT_OK)
-            err = id_column(sealed, &arena, block, ID_LO, &lo);
-        for (uint32_t i = 0; err == VT_OK && i < id_block_count(sealed, block); i++) {
-            /* The tag table uses the high half and the low 16 bits: what the run keeps of K. */
-            struct vt_hash128 k = {(uint64_t)hi[i] ^ (UINT64_C(1) << 63), (uint64_t)lo[i]};
-
-            each(context, &k);
-        }
+            err = strip_block(sealed, chunk, page, each, context);
     }
     arena_deinit(&arena);
     return err;
+}
+
+/* --- the run from end to end */
+
+void
+sealed_id_walk_open(const struct sealed *sealed, struct sealed_id_walk *walk)
+{
+    memset(walk, 0, sizeof *walk);
+    walk->sealed = sealed;
+    arena_init(&walk->arena, FIND_ARENA_BYTES);
+}
+
+void
+sealed_id_walk_close(struct sealed_id_walk *walk)
+{
+    arena_deinit(&walk->arena);
+}
+
+/* A page within its chunk, by the places of the directory. */
+static struct vt_bytes
+page_of_chunk(struct vt_bytes chunk, const int64_t *ends, uint32_t page)
+{
+    uint64_t from = page % SEAL_ID_PAGES == 0 ? 0 : (uint64_t)ends[page - 1];
+    uint64_t end = (uint64_t)ends[page];
+
+    VT_ASSERT(from < end); /* the directory was checked */
+    return end <= chunk.size ? (struct vt_bytes){chunk.data + from, end - from}
+                             : (struct vt_bytes){chunk.data, 0};
+}
+
+static vt_err
+run_page(struct sealed_id_walk *walk)
+{
+    const struct sealed *sealed = walk->sealed;
+    uint32_t page = walk->page;
+    uint32_t count = page_ids(sealed, page);
+    vt_err err = sealed_load(sealed, &walk->directory);
+
+    if (page % SEAL_ID_PAGES == 0) {
+        arena_reset(&walk->arena);
+        if (err == VT_OK)
+            err = chunk_read(sealed, &walk->arena, page_key(KEYS_COLUMN, page), &walk->keys_chunk);
+        if (err == VT_OK)
+            err = chunk_read(sealed, &walk->arena, page_key(IDS_COLUMN, page), &walk->ids_chunk);
+    }
+    if (err != VT_OK)
+        return err;
+    err = id_page_get_keys(page_seed(sealed, KEYS_COLUMN, page),
+                           page_of_chunk(walk->keys_chunk, walk->directory->id_keys_end, page),
+                           count, walk->keys);
+    if (err == VT_OK)
+        err = id_page_open(page_seed(sealed, IDS_COLUMN, page),
+                           page_of_chunk(walk->ids_chunk, walk->directory->id_ids_end, page), count,
+                           &walk->ids);
+    if (err != VT_OK)
+        return sealed_damaged(sealed, "a page of its id run is no such page");
+    walk->page++;
+    walk->index = 0;
+    walk->offset = 0;
+    return VT_OK;
+}
+
+vt_err
+sealed_id_walk_next(struct sealed_id_walk *walk, struct run_id *out_entry)
+{
+    if (walk->page == 0 || walk->index == walk->ids.count) {
+        if (walk->page == page_count(walk->sealed))
+            return VT_END;
+        vt_err err = run_page(walk);
+
+        if (err != VT_OK)
+            return err;
+    }
+    if (id_page_next(&walk->ids, walk->index, &walk->offset, walk->text, out_entry) != VT_OK ||
+        out_entry->row >= walk->sealed->rows)
+        return sealed_damaged(walk->sealed, "its id run does not fit its rows");
+    out_entry->key = walk->keys[walk->index++];
+    return VT_OK;
 }
 
 vt_err
 sealed_ids_by_row(const struct sealed *sealed, struct arena *arena, struct row_id **out_ids)
 {
     struct row_id *ids = arena_zalloc(arena, (sealed->rows + 1) * sizeof *ids);
-    uint64_t blocks = (sealed->identities + SEAL_ID_BLOCK - 1) / SEAL_ID_BLOCK;
-    vt_err err = ids == NULL ? VT_NOMEM : VT_OK;
+    struct sealed_id_walk walk;
+    struct run_id entry;
+    vt_err err = VT_OK;
 
-    for (uint32_t block = 0; err == VT_OK && block < blocks; block++) {
-        struct chunk_key key = {.kind = SEAL_IDS, .column = ID_BYTES, .block = block};
-        const int64_t *rows = NULL;
-        const int64_t *sizes = NULL;
-        struct vt_bytes bytes = {NULL, 0};
+    if (ids == NULL)
+        return VT_NOMEM;
+    sealed_id_walk_open(sealed, &walk);
+    for (;;) {
+        err = sealed_id_walk_next(&walk, &entry);
+        if (err != VT_OK)
+            break;
+        struct vt_str text = {(const char *)entry.id.data, entry.id.size};
 
-        err = id_column(sealed, arena, block, ID_ROW, &rows);
-        if (err == VT_OK)
-            err = id_column(sealed, arena, block, ID_SIZE, &sizes);
-        if (err == VT_OK)
-            err = sealed_bytes(sealed, arena, key, &bytes);
-        struct vt_reader reader = vt_reader_of(bytes);
-
-        for (uint32_t i = 0; err == VT_OK && i < id_block_count(sealed, block); i++) {
-            struct vt_bytes id = vt_read_bytes(&reader, (uint64_t)sizes[i] & 0xffff);
-
-            if (reader.bad || (uint64_t)rows[i] >= sealed->rows)
-                err = sealed_damaged(sealed, "its id run does not fit its rows");
-            else
-                ids[rows[i]] =
-                    (struct row_id){id.data, (uint16_t)id.size, (uint8_t)(sizes[i] >> 16)};
+        text = arena_copy(arena, text);
+        ids[entry.row] = (struct row_id){(const uint8_t *)text.data, entry.id.size, entry.id.kind};
+        if (text.data == NULL) {
+            err = VT_NOMEM;
+            break;
         }
     }
-    if (err == VT_OK)
-        *out_ids = ids;
-    return err;
+    sealed_id_walk_close(&walk);
+    if (err != VT_END)
+        return err;
+    *out_ids = ids;
+    return VT_OK;
 }
 
 /* The block or group that holds a row, of `count` with ascending first rows from 0 on. */
@@ -176,70 +290,114 @@ row_confirm(const struct sealed *sealed, const struct row_wanted *wanted, int64_
     return VT_OK;
 }
 
-/* Whether entry `at` of an id block is the id wanted, byte for byte. */
+/* --- one id */
+
+/* A page read by itself: `size` bytes, with slack behind. */
 static vt_err
-entry_compare(const struct sealed *sealed, const struct row_wanted *wanted, uint32_t block,
-              uint32_t at, struct arena *arena)
+page_read(const struct sealed *sealed, struct arena *arena, uint32_t column, uint32_t page,
+          struct vt_bytes *out_page)
 {
-    struct chunk_key key = {.kind = SEAL_IDS, .column = ID_BYTES, .block = block};
-    const int64_t *lo = NULL;
-    const int64_t *sizes = NULL;
-    struct vt_bytes bytes = {NULL, 0};
-    uint64_t offset = 0;
-    vt_err err = id_column(sealed, arena, block, ID_LO, &lo);
+    const struct sealed_directory *directory = NULL;
+    struct chunk_info info;
+    vt_err err = sealed_load(sealed, &directory);
 
     if (err != VT_OK)
         return err;
-    if ((uint64_t)lo[at] != (wanted->identity->lo & 0xffff))
-        return VT_NOT_FOUND;
-    err = id_column(sealed, arena, block, ID_SIZE, &sizes);
-    if (err == VT_OK)
-        err = sealed_bytes(sealed, arena, key, &bytes);
-    if (err != VT_OK)
-        return err;
-    for (uint32_t i = 0; i < at; i++)
-        offset += (uint64_t)sizes[i] & 0xffff;
-    uint64_t size = (uint64_t)sizes[at] & 0xffff;
+    const int64_t *ends = column == KEYS_COLUMN ? directory->id_keys_end : directory->id_ids_end;
+    uint64_t from = page % SEAL_ID_PAGES == 0 ? 0 : (uint64_t)ends[page - 1];
+    struct segment_part part = {.bytes = (uint32_t)((uint64_t)ends[page] - from)};
 
-    if (offset > bytes.size || size > bytes.size - offset)
+    if (segment_find(sealed->segment, page_key(column, page), &info) != VT_OK)
         return sealed_damaged(sealed, "its id run is cut short");
-    bool equal = sizes[at] >> 16 == wanted->id->kind && size == wanted->id->size &&
-                 (size == 0 || memcmp(bytes.data + offset, wanted->id->data, size) == 0);
-
-    return equal ? VT_OK : VT_NOT_FOUND;
+    part.buffer = arena_zalloc(arena, (uint64_t)part.bytes + ID_PAGE_SLACK);
+    if (part.buffer == NULL)
+        return VT_NOMEM;
+    *out_page = (struct vt_bytes){part.buffer, part.bytes};
+    return segment_read_part(sealed->segment, &info, from, &part);
 }
 
 static vt_err
-find_in_block(const struct sealed *sealed, const struct row_wanted *wanted, uint32_t block,
-              struct arena *arena, struct row_block *out_row)
+page_damaged(const struct sealed *sealed, uint32_t column, uint32_t page)
 {
-    int64_t key = flipped(wanted->identity->hi);
-    uint32_t count = id_block_count(sealed, block);
-    const int64_t *hi = NULL;
-    const int64_t *rows = NULL;
-    uint32_t low = 0;
-    uint32_t high = count;
-    vt_err err = id_column(sealed, arena, block, ID_HI, &hi);
+    char what[96];
+
+    (void)snprintf(what, sizeof what, "page %u of the %s of its id run does not hold", page,
+                   column == KEYS_COLUMN ? "keys" : "ids");
+    return sealed_damaged(sealed, what);
+}
+
+static bool
+id_equal(const struct row_id *a, const struct row_id *b)
+{
+    return a->kind == b->kind && a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
+}
+
+/* Looks among ids first .. end - 1 of a page. */
+static vt_err
+find_among(const struct sealed *sealed, const struct row_wanted *wanted, const struct id_page *ids,
+           const uint32_t span[2], struct arena *arena, struct row_block *out_row)
+{
+    uint8_t text[ID_PAGE_ID_BYTES];
+    struct run_id entry;
+    uint64_t offset = 0;
+    vt_err err = VT_NOT_FOUND;
+
+    for (uint32_t i = id_page_skip(ids, span[0], &offset); err == VT_NOT_FOUND && i < span[1];
+         i++) {
+        if (id_page_next(ids, i, &offset, text, &entry) != VT_OK)
+            return sealed_damaged(sealed, "a page of ids is no such page");
+        if (i >= span[0] && id_equal(&entry.id, wanted->id))
+            err = row_confirm(sealed, wanted, entry.row, arena, out_row);
+    }
+    return err;
+}
+
+static vt_err
+find_in_page(const struct sealed *sealed, const struct row_wanted *wanted, uint32_t page,
+             struct arena *arena, struct row_block *out_row)
+{
+    uint64_t keys[ID_PAGE_IDS];
+    uint64_t key = dedup_key(wanted->identity);
+    uint32_t count = page_ids(sealed, page);
+    uint32_t span[2] = {0, 0};
+    struct id_page ids;
+    struct vt_bytes bytes = {NULL, 0};
+    vt_err err = page_read(sealed, arena, KEYS_COLUMN, page, &bytes);
 
     if (err != VT_OK)
         return err;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
+    if (id_page_get_keys(page_seed(sealed, KEYS_COLUMN, page), bytes, count, keys) != VT_OK)
+        return page_damaged(sealed, KEYS_COLUMN, page);
+    while (span[0] < count && keys[span[0]] < key)
+        span[0]++;
+    for (span[1] = span[0]; span[1] < count && keys[span[1]] == key;)
+        span[1]++;
+    if (span[0] == span[1])
+        return VT_NOT_FOUND;
+    err = page_read(sealed, arena, IDS_COLUMN, page, &bytes);
+    if (err != VT_OK)
+        return err;
+    if (id_page_open(page_seed(sealed, IDS_COLUMN, page), bytes, count, &ids) != VT_OK)
+        return page_damaged(sealed, IDS_COLUMN, page);
+    return find_among(sealed, wanted, &ids, span, arena, out_row);
+}
 
-        if (hi[middle] < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    err = VT_NOT_FOUND;
-    for (; err == VT_NOT_FOUND && low < count && hi[low] == key; low++) {
-        err = entry_compare(sealed, wanted, block, low, arena);
-        if (err == VT_OK)
-            err = id_column(sealed, arena, block, ID_ROW, &rows);
-        if (err == VT_OK)
-            err = row_confirm(sealed, wanted, rows[low], arena, out_row);
-    }
-    return err;
+/* The last page whose first key is below `key`, or the first of all: ids of one key may span
+ * pages. Keys are uniform, so the place is guessed and then walked to (W. W. Peterson, "Addressing
+ * for random-access storage", 1957: interpolation). */
+static uint32_t
+page_guess(const struct sealed_directory *directory, uint64_t key)
+{
+    const int64_t *first = directory->id_first;
+    uint32_t count = directory->id_page_count;
+    uint32_t page = (uint32_t)((vt_u128)key * count >> DEDUP_KEY_BITS);
+
+    VT_ASSERT(count > 0 && page < count);
+    while (page > 0 && first[page] >= (int64_t)key)
+        page--;
+    while (page + 1 < count && first[page + 1] < (int64_t)key)
+        page++;
+    return page;
 }
 
 vt_err
@@ -247,26 +405,16 @@ sealed_find(const struct sealed *sealed, const struct row_wanted *wanted, struct
             struct row_block *out_row)
 {
     const struct sealed_directory *directory = NULL;
-    int64_t key = flipped(wanted->identity->hi);
+    uint64_t key = dedup_key(wanted->identity);
     vt_err err = sealed->identities == 0 ? VT_NOT_FOUND : sealed_load(sealed, &directory);
 
     if (err != VT_OK)
         return err;
-    uint32_t low = 0;
-    uint32_t high = directory->id_block_count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (directory->id_block_max[middle] < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
     err = VT_NOT_FOUND;
-    for (; err == VT_NOT_FOUND && low < directory->id_block_count &&
-           directory->id_block_min[low] <= key;
-         low++)
-        err = find_in_block(sealed, wanted, low, arena, out_row);
+    for (uint32_t page = page_guess(directory, key);
+         err == VT_NOT_FOUND && page < directory->id_page_count &&
+         directory->id_first[page] <= (int64_t)key;
+         page++)
+        err = find_in_page(sealed, wanted, page, arena, out_row);
     return err;
 }

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "arena.h"
+#include "id_page.h"
 #include "sealed.h"
 #include "sealed_format.h"
 
@@ -26,9 +27,10 @@ struct sealed_directory {
     const int64_t *block_type;
     const int64_t *block_first;
     const int64_t *block_rows;
-    uint32_t id_block_count;
-    const int64_t *id_block_min; /* K.hi with the top bit flipped */
-    const int64_t *id_block_max;
+    uint32_t id_page_count;
+    const int64_t *id_first; /* [page]: enum seal_id_place */
+    const int64_t *id_keys_end;
+    const int64_t *id_ids_end;
     const struct vt_str *dict; /* [strings] */
 };
 
@@ -81,6 +83,26 @@ VT_MUST_CHECK vt_err sealed_load(const struct sealed *sealed,
 /* As seal_internal.h has them: columns of cells and of the feed that are there. */
 uint32_t seal_dims_max(const struct catalog *catalog);
 uint32_t seal_groups_max(const struct catalog *catalog);
+
+/* sealed_ids.c: the id run from end to end, in its order. An entry's id is borrowed
+ * until the next call. */
+struct sealed_id_walk {
+    const struct sealed *sealed;
+    const struct sealed_directory *directory;
+    struct arena arena;
+    struct vt_bytes keys_chunk; /* of the block at hand */
+    struct vt_bytes ids_chunk;
+    uint32_t page;  /* the next one */
+    uint32_t index; /* in the page at hand */
+    uint64_t offset;
+    uint64_t keys[ID_PAGE_IDS];
+    struct id_page ids;
+    uint8_t text[ID_PAGE_ID_BYTES];
+};
+void sealed_id_walk_open(const struct sealed *sealed, struct sealed_id_walk *walk);
+VT_MUST_CHECK vt_err sealed_id_walk_next(struct sealed_id_walk *walk,
+                                         struct run_id *out_entry); /* VT_END */
+void sealed_id_walk_close(struct sealed_id_walk *walk);
 
 /* sealed_ids.c: ids of all rows in their order; sequence ids are left to the blocks. */
 VT_MUST_CHECK vt_err sealed_ids_by_row(const struct sealed *sealed, struct arena *arena,

@@ -48,6 +48,12 @@ struct chunk_info {
     int64_t max;
 };
 
+/* Where a part goes to. */
+struct segment_part {
+    uint8_t *buffer;
+    uint32_t bytes;
+};
+
 struct segment_writer;
 struct segment;
 
@@ -60,6 +66,12 @@ VT_MUST_CHECK vt_err segment_put_integers(struct segment_writer *writer, struct 
                                           const int64_t *values, uint32_t count);
 VT_MUST_CHECK vt_err segment_put_bytes(struct segment_writer *writer, struct chunk_key key,
                                        struct vt_bytes bytes);
+/* Bytes that are read in parts, each with a checksum of its own: stored as they are. The checksum
+ * of a part begins with its seed, so that a part in another place is found. */
+VT_MUST_CHECK vt_err segment_put_parts(struct segment_writer *writer, struct chunk_key key,
+                                       struct vt_bytes bytes);
+uint32_t segment_writer_part_seed(const struct segment_writer *writer, struct chunk_key key,
+                                  uint32_t part);
 /* Writes the directory, syncs file and directory, reads everything back and checks it. */
 VT_MUST_CHECK vt_err segment_writer_finish(struct segment_writer *writer, uint64_t *out_file_bytes);
 /* What segment_check says of the finished file. */
@@ -88,5 +100,13 @@ VT_MUST_CHECK vt_err segment_read_integers(const struct segment *segment,
 /* `out_bytes` has room for info->count. */
 VT_MUST_CHECK vt_err segment_read_bytes(const struct segment *segment,
                                         const struct chunk_info *info, uint8_t *out_bytes);
+uint32_t segment_part_seed(const struct segment *segment, struct chunk_key key, uint32_t part);
+/* Bytes offset .. offset + bytes - 1 of a chunk of parts; unchecked: the part's own checksum tells.
+ * VT_DAMAGED where the chunk has no such bytes. */
+VT_MUST_CHECK vt_err segment_read_part(const struct segment *segment, const struct chunk_info *info,
+                                       uint64_t offset, struct segment_part *part);
+/* Damage that a caller found in a part: a detail with file and offset. */
+vt_err segment_part_damaged(const struct segment *segment, const struct chunk_info *info,
+                            uint64_t offset, vt_err reason);
 /* Every byte of the file against its checksum, every chunk decoded, every zone map, every gap. */
 VT_MUST_CHECK vt_err segment_verify(const struct segment *segment);

@@ -104,6 +104,14 @@ order_of(uint32_t a, uint32_t b)
     return a < b ? -1 : a > b;
 }
 
+uint32_t
+segment_part_seed_of(uint32_t seed, const struct chunk_key *key, uint32_t part)
+{
+    le32 number = le32_put(part);
+
+    return vt_crc32c_more(segment_chunk_seed(seed, key), &number, sizeof number);
+}
+
 int
 segment_key_compare(const struct chunk_key *a, const struct chunk_key *b)
 {

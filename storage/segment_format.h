@@ -147,6 +147,9 @@ uint32_t segment_seed(const struct segment_header *header);
 /* The seed continued over a chunk's key: what its two checksums begin with. */
 uint32_t segment_chunk_seed(uint32_t seed, const struct chunk_key *key);
 
+/* The same continued over a part's number: what the checksum of a part begins with. */
+uint32_t segment_part_seed_of(uint32_t seed, const struct chunk_key *key, uint32_t part);
+
 /* Below, equal or above 0, in the order of the directory. */
 int segment_key_compare(const struct chunk_key *a, const struct chunk_key *b);
 

@@ -288,6 +288,28 @@ segment_read_bytes(const struct segment *segment, const struct chunk_info *info,
     return VT_OK;
 }
 
+uint32_t
+segment_part_seed(const struct segment *segment, struct chunk_key key, uint32_t part)
+{
+    return segment_part_seed_of(segment->seed, &key, part);
+}
+
+vt_err
+segment_part_damaged(const struct segment *segment, const struct chunk_info *info, uint64_t offset,
+                     vt_err reason)
+{
+    return damaged(segment, info->offset + offset, reason, "a part of a chunk");
+}
+
+vt_err
+segment_read_part(const struct segment *segment, const struct chunk_info *info, uint64_t offset,
+                  struct segment_part *part)
+{
+    if (info->codec != CODEC_RAW || offset > info->count || part->bytes > info->count - offset)
+        return segment_part_damaged(segment, info, 0, VT_BAD_LENGTH);
+    return bytes_read(segment, part->buffer, part->bytes, info->offset + offset);
+}
+
 static int
 offset_order(const void *a, const void *b)
 {

@@ -233,6 +233,32 @@ segment_put_bytes(struct segment_writer *writer, struct chunk_key key, struct vt
     return chunk_end(writer, &result, &info);
 }
 
+vt_err
+segment_put_parts(struct segment_writer *writer, struct chunk_key key, struct vt_bytes bytes)
+{
+    struct chunk_info info = {.key = key, .count = (uint32_t)bytes.size};
+    struct codec_result result = {.codec = CODEC_RAW, .bytes = (uint32_t)bytes.size};
+
+    if (bytes.size > CODEC_BYTES_MAX)
+        return vt_err_detail(VT_TOO_LARGE, "%s: a chunk of %llu bytes", writer->path,
+                             (unsigned long long)bytes.size);
+    vt_err err = chunk_begin(writer, bytes.size, &info);
+
+    if (err != VT_OK)
+        return err;
+    if (bytes.size > 0)
+        memcpy(writer->pending + writer->pending_bytes, bytes.data, bytes.size);
+    info.decoded_crc =
+        vt_crc32c_more(segment_chunk_seed(writer->seed, &key), bytes.data, bytes.size);
+    return chunk_end(writer, &result, &info);
+}
+
+uint32_t
+segment_writer_part_seed(const struct segment_writer *writer, struct chunk_key key, uint32_t part)
+{
+    return segment_part_seed_of(writer->seed, &key, part);
+}
+
 static int
 chunk_order(const void *a, const void *b)
 {
