@@ -135,9 +135,15 @@ part_open(const struct part_options *options, struct part **out_part)
     vt_err err = VT_NOMEM;
 
     part->pending = calloc(1, sizeof *part->pending);
+    part->slice = calloc(1, sizeof *part->slice);
+    if (part->slice != NULL)
+        arena_init(&part->slice->arena, PART_SCRATCH_BYTES);
     part->row_of = calloc((uint64_t)part->catalog->tenant_count + 1, sizeof *part->row_of);
-    if (part->pending != NULL && part->row_of != NULL && chunk_list_add(&part->rows) != NULL)
+    if (part->pending != NULL && part->slice != NULL && part->row_of != NULL &&
+        chunk_list_add(&part->rows) != NULL)
         err = part_load(part, options);
+    if (err == VT_OK && options->io != NULL)
+        err = io_reader_open(options->io, PART_READS, &part->reader);
     if (err == VT_OK)
         err = part_epoch_open(part);
     if (err != VT_OK) {
@@ -168,6 +174,10 @@ part_free(struct part *part)
     free(part->row_of);
     free(part->open.entries);
     arena_deinit(&part->scratch);
+    if (part->slice != NULL)
+        arena_deinit(&part->slice->arena);
+    free(part->slice);
+    io_reader_close(part->reader);
     free(part->pending);
     free(part);
 }

@@ -37,6 +37,7 @@ struct part_options {
     struct vt_hash_key key;
     const struct catalog *catalog; /* in force */
     struct dedup *dedup;           /* the store's, borrowed; has room for what is sealed */
+    struct io *io;                 /* the segments' disk; NULL: they are read one id at a time */
     uint64_t next_commit;          /* number and position that come next */
     uint64_t next_position;
     struct vt_bytes state; /* what part_save made at the last cut; empty for a new store */

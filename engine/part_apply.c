@@ -219,7 +219,7 @@ part_take(struct part *part, const struct part_event *event, uint8_t *out_verdic
         arena_reset(&part->scratch);
         err = part_flush(part, batch); /* it may be of this very batch */
         if (err == VT_OK)
-            err = part_find(part, &wanted, &first);
+            err = part_find(part, &wanted, event->answer, &first);
     }
     VT_SOMETIMES(err == VT_OK);
     if (err == VT_NOT_FOUND) {
@@ -293,20 +293,24 @@ event_take(struct part *part, struct batch *batch, const struct part_event *even
     return VT_OK;
 }
 
+/* Hashes and claims a group of events from place `first` of the slice on. */
 static vt_err
-group_take(struct part *part, struct batch *batch, const uint32_t *select, uint32_t count)
+group_claim(struct part *part, struct batch *batch, const uint32_t *select, uint32_t first,
+            uint32_t count)
 {
-    struct vt_hash128 ks[APPLY_GROUP] = {{0, 0}};
+    struct vt_hash128 *ks = part->slice->ks + first;
+    bool *candidate = part->slice->candidate + first;
     uint64_t keys[APPLY_GROUP] = {0};
     uint8_t holder[APPLY_GROUP];
-    bool candidate[APPLY_GROUP] = {false};
     uint32_t key_count = 0;
     uint32_t maybe = 0;
 
     VT_ASSERT(count <= APPLY_GROUP);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t index = select[i];
+        uint32_t index = select[first + i];
 
+        ks[i] = (struct vt_hash128){0, 0};
+        candidate[i] = false;
         if (batch->reason[index] == VT_REASON_NONE)
             batch->reason[index] = part_judge_time(part, batch, index);
         /* The sequencer took out what a session sent twice, before anything was routed. */
@@ -323,9 +327,30 @@ group_take(struct part *part, struct batch *batch, const uint32_t *select, uint3
 
     for (uint32_t i = 0; i < key_count; i++)
         candidate[holder[i]] = (maybe >> i & 1) != 0;
+    return err;
+}
+
+/* Claims a slice, asks the segments for its candidates, then decides one by one. */
+static vt_err
+slice_take(struct part *part, struct batch *batch, const uint32_t *select, uint32_t count)
+{
+    struct part_slice *slice = part->slice;
+    vt_err err = VT_OK;
+
+    VT_ASSERT(count <= PART_SLICE);
+    for (uint32_t i = 0; err == VT_OK && i < count; i += APPLY_GROUP)
+        err = group_claim(part, batch, select, i,
+                          count - i < APPLY_GROUP ? count - i : APPLY_GROUP);
+    if (err == VT_OK)
+        err = part_seek(part, batch, select, count);
     for (uint32_t i = 0; err == VT_OK && i < count; i++) {
         struct part_event event = {
-            .batch = batch, .index = select[i], .k = &ks[i], .candidate = candidate[i]};
+            .batch = batch,
+            .index = select[i],
+            .k = &slice->ks[i],
+            .candidate = slice->candidate[i],
+            .answer = slice->answer[i],
+        };
 
         err = event_take(part, batch, &event);
     }
@@ -341,10 +366,10 @@ part_apply(struct part *part, struct batch *batch, const uint32_t *select, uint3
 
     if (err == VT_OK && batch->plain)
         return part_apply_plain(part, batch, select, select_count);
-    for (uint32_t begin = 0; err == VT_OK && begin < select_count; begin += APPLY_GROUP) {
+    for (uint32_t begin = 0; err == VT_OK && begin < select_count; begin += PART_SLICE) {
         uint32_t left = select_count - begin;
 
-        err = group_take(part, batch, select + begin, left < APPLY_GROUP ? left : APPLY_GROUP);
+        err = slice_take(part, batch, select + begin, left < PART_SLICE ? left : PART_SLICE);
     }
     return err == VT_OK ? part_flush(part, batch) : err;
 }

@@ -15,12 +15,18 @@ epoch_look(const struct epoch *epoch, const struct row_wanted *wanted, struct ar
 }
 
 vt_err
-part_find(struct part *part, const struct row_wanted *wanted, struct row_block *out_row)
+part_find(struct part *part, const struct row_wanted *wanted, const struct sealed_seek *answer,
+          struct row_block *out_row)
 {
     vt_err err = epoch_look(part->epoch, wanted, &part->scratch, out_row);
 
     for (uint32_t i = part->frozen_count; err == VT_NOT_FOUND && i > 0; i--)
         err = epoch_look(part->frozen[i - 1], wanted, &part->scratch, out_row);
+    if (err == VT_NOT_FOUND && answer != NULL) {
+        if (answer->found)
+            *out_row = answer->row;
+        return answer->found ? VT_OK : VT_NOT_FOUND;
+    }
     for (uint32_t i = part->sealed_count; err == VT_NOT_FOUND && i > 0; i--)
         err = sealed_find(part->sealed[i - 1], wanted, &part->scratch, out_row);
     if (err == VT_OK && out_row->id == NULL)

@@ -4,6 +4,7 @@
  *   part.c           life, commits, ticks, cuts
  *   part_apply.c     events of a batch: judged, deduplicated, appended, counted
  *   part_plain.c     events that ask no question
+ *   part_seek.c      candidates looked for in segments, a slice of a batch at a time
  *   part_find.c      the first one of an identity, wherever it stands, and whether content is the
  *                    same
  *   part_raw.c       an accepted row as the map of BATCH_ROWS
@@ -55,6 +56,16 @@ struct part_pending {
     struct vt_hash128 identity[PART_PENDING_MAX];
 };
 
+/* Events of a batch that are claimed together, and whose look-ups in segments go together. */
+#define PART_SLICE       1024
+#define PART_READS       64 /* in flight */
+struct part_slice {
+    struct vt_hash128 ks[PART_SLICE]; /* {0, 0}: none */
+    bool candidate[PART_SLICE];
+    const struct sealed_seek *answer[PART_SLICE]; /* of the segments; NULL: not asked */
+    struct arena arena;                           /* of the answers */
+};
+
 struct part {
     uint32_t magic;
     uint32_t partition;
@@ -81,6 +92,8 @@ struct part {
     struct open_list open;
     struct arena scratch; /* for one event */
     struct part_pending *pending;
+    struct part_slice *slice;
+    struct io_reader *reader; /* NULL: none */
 };
 
 /* For bytes from malloc that a function handed over. */
@@ -109,6 +122,7 @@ struct part_event {
     uint32_t index;
     const struct vt_hash128 *k; /* {0, 0} for a sequence */
     bool candidate;             /* what part_claim said of it */
+    const struct sealed_seek *answer; /* of the segments, where they were asked; else NULL */
 };
 VT_MUST_CHECK vt_err part_take(struct part *part, const struct part_event *event,
                                uint8_t *out_verdict);
@@ -127,11 +141,19 @@ VT_MUST_CHECK vt_err part_windows_take(struct part *part, row_ref first, uint32_
 VT_MUST_CHECK vt_err part_apply_plain(struct part *part, const struct batch *batch,
                                       const uint32_t *select, uint32_t select_count);
 
+/* --- part_seek.c */
+
+/* Asks the segments for the candidates among the first `count` of part->slice, which are events
+ * `select` of the batch; the worker waits for the reads of all of them. */
+VT_MUST_CHECK vt_err part_seek(struct part *part, const struct batch *batch, const uint32_t *select,
+                               uint32_t count);
+
 /* --- part_find.c */
 
-/* The row of this identity, newest place first; VT_NOT_FOUND. Memory from part->scratch. */
+/* The row of this identity, newest place first; VT_NOT_FOUND. Memory from part->scratch, or of the
+ * answer. The worker waits for the reads of an id that the segments were not asked for. */
 VT_MUST_CHECK vt_err part_find(struct part *part, const struct row_wanted *wanted,
-                               struct row_block *out_row);
+                               const struct sealed_seek *answer, struct row_block *out_row);
 /* Whether event `index` has the content of the row: type, time, and the row's fields. */
 bool part_content_equal(const struct batch *batch, uint32_t index, const struct row_block *row);
 

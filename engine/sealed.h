@@ -64,6 +64,25 @@ uint64_t sealed_identity_count(const struct sealed *sealed);
 VT_MUST_CHECK vt_err sealed_find(const struct sealed *sealed, const struct row_wanted *wanted,
                                  struct arena *arena, struct row_block *out_row);
 
+/* The same for many ids in many segments, with many reads in flight. An identity stands in one
+ * segment at most. Rows have memory of search->arena, strings of their segments. */
+struct sealed_search {
+    uint32_t sealed_count;
+    struct sealed *const *sealed; /* oldest first */
+    struct io_reader *reader;
+    struct arena *arena;
+};
+struct sealed_seek {
+    const struct row_wanted *wanted;
+    bool found;
+    struct row_block row;
+    bool alone;                  /* private from here on */
+    const struct sealed *sealed; /* that has an id of these bytes */
+    uint32_t row_number;
+};
+VT_MUST_CHECK vt_err sealed_seek_many(const struct sealed_search *search, struct sealed_seek *seeks,
+                                      uint32_t count);
+
 /* Cells of the footer, in their order; names and dims by strings. */
 struct sealed_cell {
     struct vt_str meter;

@@ -10,8 +10,6 @@
 
 #define FIND_ARENA_BYTES (UINT64_C(256) << 10)
 
-enum { KEYS_COLUMN, IDS_COLUMN };
-
 static uint32_t
 page_ids(const struct sealed *sealed, uint32_t page)
 {
@@ -27,13 +25,13 @@ page_count(const struct sealed *sealed)
 }
 
 static struct chunk_key
-page_key(uint32_t column, uint32_t page)
+page_key(enum sealed_id_column column, uint32_t page)
 {
     return (struct chunk_key){.kind = SEAL_IDS, .column = column, .block = page / SEAL_ID_PAGES};
 }
 
 static uint32_t
-page_seed(const struct sealed *sealed, uint32_t column, uint32_t page)
+page_seed(const struct sealed *sealed, enum sealed_id_column column, uint32_t page)
 {
     return segment_part_seed(sealed->segment, page_key(column, page), page % SEAL_ID_PAGES);
 }
@@ -73,7 +71,7 @@ strip_block(const struct sealed *sealed, struct vt_bytes chunk, uint32_t page,
 
         rest.size = size;
         if (size == 0 ||
-            id_page_get_keys(page_seed(sealed, KEYS_COLUMN, page), rest, count, keys) != VT_OK)
+            id_page_get_keys(page_seed(sealed, SEALED_ID_KEYS, page), rest, count, keys) != VT_OK)
             return sealed_damaged(sealed, "a page of keys is no such page");
         err = each(context, keys, count);
         at += size;
@@ -93,7 +91,7 @@ sealed_each_key(const struct sealed *sealed,
         struct vt_bytes chunk = {NULL, 0};
 
         arena_reset(&arena);
-        err = chunk_read(sealed, &arena, page_key(KEYS_COLUMN, page), &chunk);
+        err = chunk_read(sealed, &arena, page_key(SEALED_ID_KEYS, page), &chunk);
         if (err == VT_OK)
             err = strip_block(sealed, chunk, page, each, context);
     }
@@ -140,17 +138,17 @@ run_page(struct sealed_id_walk *walk)
     if (page % SEAL_ID_PAGES == 0) {
         arena_reset(&walk->arena);
         if (err == VT_OK)
-            err = chunk_read(sealed, &walk->arena, page_key(KEYS_COLUMN, page), &walk->keys_chunk);
+            err = chunk_read(sealed, &walk->arena, page_key(SEALED_ID_KEYS, page), &walk->keys_chunk);
         if (err == VT_OK)
-            err = chunk_read(sealed, &walk->arena, page_key(IDS_COLUMN, page), &walk->ids_chunk);
+            err = chunk_read(sealed, &walk->arena, page_key(SEALED_ID_IDS, page), &walk->ids_chunk);
     }
     if (err != VT_OK)
         return err;
-    err = id_page_get_keys(page_seed(sealed, KEYS_COLUMN, page),
+    err = id_page_get_keys(page_seed(sealed, SEALED_ID_KEYS, page),
                            page_of_chunk(walk->keys_chunk, walk->directory->id_keys_end, page),
                            count, walk->keys);
     if (err == VT_OK)
-        err = id_page_open(page_seed(sealed, IDS_COLUMN, page),
+        err = id_page_open(page_seed(sealed, SEALED_ID_IDS, page),
                            page_of_chunk(walk->ids_chunk, walk->directory->id_ids_end, page), count,
                            &walk->ids);
     if (err != VT_OK)
@@ -211,8 +209,8 @@ sealed_ids_by_row(const struct sealed *sealed, struct arena *arena, struct row_i
 }
 
 /* The block or group that holds a row, of `count` with ascending first rows from 0 on. */
-static uint32_t
-holder_of_row(const int64_t *firsts, uint32_t count, int64_t row)
+uint32_t
+sealed_holder(const int64_t *firsts, uint32_t count, int64_t row)
 {
     uint32_t low = 0;
     uint32_t high = count - 1;
@@ -229,73 +227,117 @@ holder_of_row(const int64_t *firsts, uint32_t count, int64_t row)
     return low;
 }
 
-static void
-block_keep_one(struct row_block *block, struct row_column *columns, uint32_t at)
+/* Row `at` of a block as a block of one, with memory of its own but for strings. */
+static vt_err
+block_copy_one(struct arena *arena, const struct row_block *block, uint32_t at,
+               struct row_block *out_row)
 {
-    block->row_count = 1;
-    block->position += at;
-    block->time_us += at;
-    block->source += at;
-    if (block->extra != NULL)
-        block->extra += at;
+    struct row_column *columns = arena_alloc(arena, (block->column_count + 1u) * sizeof *columns);
+    int64_t *values = arena_alloc(arena, (block->column_count + 2u) * sizeof *values);
+    uint32_t *codes = arena_alloc(arena, (block->column_count + 1u) * sizeof *codes);
+    uint8_t *present = arena_alloc(arena, block->column_count + 1u);
+    struct vt_bytes *extra = arena_alloc(arena, sizeof *extra);
+
+    if (columns == NULL || values == NULL || codes == NULL || present == NULL || extra == NULL)
+        return VT_NOMEM;
+    *out_row = *block;
+    out_row->row_count = 1;
     for (uint32_t c = 0; c < block->column_count; c++) {
         columns[c] = block->columns[c];
-        if (columns[c].value != NULL)
-            columns[c].value += at;
-        if (columns[c].present != NULL)
-            columns[c].present += at;
-        if (columns[c].code != NULL)
-            columns[c].code += at;
+        if (columns[c].value != NULL) {
+            values[c] = columns[c].value[at];
+            columns[c].value = &values[c];
+        }
+        if (columns[c].present != NULL) {
+            present[c] = columns[c].present[at];
+            columns[c].present = &present[c];
+        }
+        if (columns[c].code != NULL) {
+            codes[c] = columns[c].code[at];
+            columns[c].code = &codes[c];
+        }
     }
-    block->columns = columns;
+    values[block->column_count] = (int64_t)block->position[at];
+    values[block->column_count + 1] = block->time_us[at];
+    codes[block->column_count] = block->source[at];
+    out_row->columns = columns;
+    out_row->position = (const uint64_t *)&values[block->column_count];
+    out_row->time_us = &values[block->column_count + 1];
+    out_row->source = &codes[block->column_count];
+    if (block->extra != NULL) {
+        struct vt_str bytes = {(const char *)block->extra[at].data,
+                               (uint32_t)block->extra[at].size};
+
+        bytes = arena_copy(arena, bytes);
+        if (bytes.data == NULL && bytes.size > 0)
+            return VT_NOMEM;
+        *extra = (struct vt_bytes){(const uint8_t *)bytes.data, bytes.size};
+        out_row->extra = extra;
+    }
+    return VT_OK;
 }
 
-/* The row, if tenant and source are those wanted. */
+/* The block that has the row, decoded unless it is the one that was last. */
 static vt_err
-row_confirm(const struct sealed *sealed, const struct row_wanted *wanted, int64_t row,
-            struct arena *arena, struct row_block *out_row)
+cache_block(struct sealed_row_cache *cache, const struct sealed *sealed, uint32_t index)
+{
+    struct block_request request = {.block = index, .want_extra = true};
+
+    if (cache->sealed == sealed && cache->index == index)
+        return VT_OK;
+    cache->sealed = NULL;
+    if (cache->resets)
+        arena_reset(cache->arena);
+    vt_err err = sealed_read_block(sealed, cache->arena, &request, &cache->block);
+
+    if (err == VT_OK) {
+        cache->sealed = sealed;
+        cache->index = index;
+    }
+    return err;
+}
+
+vt_err
+sealed_fetch_row(const struct sealed *sealed, const struct row_wanted *wanted, uint32_t row,
+                 struct sealed_row_cache *cache, struct row_block *out_row)
 {
     const struct sealed_directory *directory = NULL;
-    struct row_block block;
+    struct arena *arena = cache->rows == NULL ? cache->arena : cache->rows;
+    struct row_block one;
     vt_err err = sealed_load(sealed, &directory);
 
     if (err != VT_OK)
         return err;
-    if (row < 0 || (uint64_t)row >= sealed->rows)
+    if (row >= sealed->rows)
         return sealed_damaged(sealed, "its id run does not fit its rows");
-    uint32_t group = holder_of_row(directory->group_first, directory->group_count, row);
+    uint32_t group = sealed_holder(directory->group_first, directory->group_count, row);
+    uint32_t index = sealed_holder(directory->block_first, directory->block_count, row);
     struct vt_str tenant = sealed->catalog->tenants[directory->group_tenant[group]].key;
 
     if (!vt_str_equal(tenant, wanted->tenant))
         return VT_NOT_FOUND;
-    struct block_request request = {
-        .block = holder_of_row(directory->block_first, directory->block_count, row),
-        .want_extra = true};
-
-    err = sealed_read_block(sealed, arena, &request, &block);
-    if (err != VT_OK)
-        return err;
-    struct row_column *columns = arena_alloc(arena, block.column_count * sizeof *columns);
+    err = cache_block(cache, sealed, index);
+    if (err == VT_OK)
+        err = block_copy_one(arena, &cache->block,
+                             (uint32_t)(row - (uint64_t)directory->block_first[index]), &one);
     struct row_id *id = arena_alloc(arena, sizeof *id);
 
-    if (columns == NULL || id == NULL)
-        return VT_NOMEM;
-    block_keep_one(&block, columns, (uint32_t)(row - directory->block_first[request.block]));
-    if (!vt_str_equal(block.dict[block.source[0]], wanted->source))
+    if (err != VT_OK || id == NULL)
+        return err != VT_OK ? err : VT_NOMEM;
+    if (!vt_str_equal(one.dict[one.source[0]], wanted->source))
         return VT_NOT_FOUND;
     *id = *wanted->id;
-    block.id = id;
-    block.tenant = tenant;
-    *out_row = block;
+    one.id = id;
+    one.tenant = tenant;
+    *out_row = one;
     return VT_OK;
 }
 
 /* --- one id */
 
-/* A page read by itself: `size` bytes, with slack behind. */
-static vt_err
-page_read(const struct sealed *sealed, struct arena *arena, uint32_t column, uint32_t page,
-          struct vt_bytes *out_page)
+vt_err
+sealed_id_plan(const struct sealed *sealed, struct arena *arena, enum sealed_id_column column,
+               uint32_t page, struct io_read *out_read)
 {
     const struct sealed_directory *directory = NULL;
     struct chunk_info info;
@@ -303,7 +345,8 @@ page_read(const struct sealed *sealed, struct arena *arena, uint32_t column, uin
 
     if (err != VT_OK)
         return err;
-    const int64_t *ends = column == KEYS_COLUMN ? directory->id_keys_end : directory->id_ids_end;
+    const int64_t *ends =
+        column == SEALED_ID_KEYS ? directory->id_keys_end : directory->id_ids_end;
     uint64_t from = page % SEAL_ID_PAGES == 0 ? 0 : (uint64_t)ends[page - 1];
     struct segment_part part = {.bytes = (uint32_t)((uint64_t)ends[page] - from)};
 
@@ -312,17 +355,16 @@ page_read(const struct sealed *sealed, struct arena *arena, uint32_t column, uin
     part.buffer = arena_zalloc(arena, (uint64_t)part.bytes + ID_PAGE_SLACK);
     if (part.buffer == NULL)
         return VT_NOMEM;
-    *out_page = (struct vt_bytes){part.buffer, part.bytes};
-    return segment_read_part(sealed->segment, &info, from, &part);
+    return segment_plan_part(sealed->segment, &info, from, &part, out_read);
 }
 
 static vt_err
-page_damaged(const struct sealed *sealed, uint32_t column, uint32_t page)
+page_damaged(const struct sealed *sealed, enum sealed_id_column column, uint32_t page)
 {
     char what[96];
 
     (void)snprintf(what, sizeof what, "page %u of the %s of its id run does not hold", page,
-                   column == KEYS_COLUMN ? "keys" : "ids");
+                   column == SEALED_ID_KEYS ? "keys" : "ids");
     return sealed_damaged(sealed, what);
 }
 
@@ -332,61 +374,65 @@ id_equal(const struct row_id *a, const struct row_id *b)
     return a->kind == b->kind && a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
 }
 
-/* Looks among ids first .. end - 1 of a page. */
-static vt_err
-find_among(const struct sealed *sealed, const struct row_wanted *wanted, const struct id_page *ids,
-           const uint32_t span[2], struct arena *arena, struct row_block *out_row)
-{
-    uint8_t text[ID_PAGE_ID_BYTES];
-    struct run_id entry;
-    uint64_t offset = 0;
-    vt_err err = VT_NOT_FOUND;
-
-    for (uint32_t i = id_page_skip(ids, span[0], &offset); err == VT_NOT_FOUND && i < span[1];
-         i++) {
-        if (id_page_next(ids, i, &offset, text, &entry) != VT_OK)
-            return sealed_damaged(sealed, "a page of ids is no such page");
-        if (i >= span[0] && id_equal(&entry.id, wanted->id))
-            err = row_confirm(sealed, wanted, entry.row, arena, out_row);
-    }
-    return err;
-}
-
-static vt_err
-find_in_page(const struct sealed *sealed, const struct row_wanted *wanted, uint32_t page,
-             struct arena *arena, struct row_block *out_row)
+vt_err
+sealed_id_span(const struct sealed *sealed, uint32_t page, const struct io_read *read, uint64_t key,
+               struct sealed_id_place *place)
 {
     uint64_t keys[ID_PAGE_IDS];
-    uint64_t key = dedup_key(wanted->identity);
     uint32_t count = page_ids(sealed, page);
-    uint32_t span[2] = {0, 0};
-    struct id_page ids;
-    struct vt_bytes bytes = {NULL, 0};
-    vt_err err = page_read(sealed, arena, KEYS_COLUMN, page, &bytes);
+    struct vt_bytes bytes = {read->buffer, read->bytes};
+    uint32_t first = 0;
+    uint32_t end;
 
-    if (err != VT_OK)
-        return err;
-    if (id_page_get_keys(page_seed(sealed, KEYS_COLUMN, page), bytes, count, keys) != VT_OK)
-        return page_damaged(sealed, KEYS_COLUMN, page);
-    while (span[0] < count && keys[span[0]] < key)
-        span[0]++;
-    for (span[1] = span[0]; span[1] < count && keys[span[1]] == key;)
-        span[1]++;
-    if (span[0] == span[1])
+    if (read->err != VT_OK)
+        return vt_err_detail(read->err, "%s: a page of keys cannot be read",
+                             segment_path(sealed->segment));
+    if (id_page_get_keys(page_seed(sealed, SEALED_ID_KEYS, page), bytes, count, keys) != VT_OK)
+        return page_damaged(sealed, SEALED_ID_KEYS, page);
+    while (first < count && keys[first] < key)
+        first++;
+    for (end = first; end < count && keys[end] == key;)
+        end++;
+    if (first == end)
         return VT_NOT_FOUND;
-    err = page_read(sealed, arena, IDS_COLUMN, page, &bytes);
-    if (err != VT_OK)
-        return err;
-    if (id_page_open(page_seed(sealed, IDS_COLUMN, page), bytes, count, &ids) != VT_OK)
-        return page_damaged(sealed, IDS_COLUMN, page);
-    return find_among(sealed, wanted, &ids, span, arena, out_row);
+    place->page = page;
+    place->first = first;
+    place->end = end;
+    return VT_OK;
 }
 
-/* The last page whose first key is below `key`, or the first of all: ids of one key may span
- * pages. Keys are uniform, so the place is guessed and then walked to (W. W. Peterson, "Addressing
- * for random-access storage", 1957: interpolation). */
-static uint32_t
-page_guess(const struct sealed_directory *directory, uint64_t key)
+vt_err
+sealed_id_row(const struct sealed *sealed, struct sealed_id_place *place,
+              const struct io_read *read, const struct row_id *wanted)
+{
+    struct vt_bytes bytes = {read->buffer, read->bytes};
+    uint8_t text[ID_PAGE_ID_BYTES];
+    struct run_id entry;
+    struct id_page ids;
+    uint64_t offset = 0;
+
+    if (read->err != VT_OK)
+        return vt_err_detail(read->err, "%s: a page of ids cannot be read",
+                             segment_path(sealed->segment));
+    if (id_page_open(page_seed(sealed, SEALED_ID_IDS, place->page), bytes,
+                     page_ids(sealed, place->page), &ids) != VT_OK)
+        return page_damaged(sealed, SEALED_ID_IDS, place->page);
+    for (uint32_t i = id_page_skip(&ids, place->first, &offset); i < place->end; i++) {
+        if (id_page_next(&ids, i, &offset, text, &entry) != VT_OK)
+            return page_damaged(sealed, SEALED_ID_IDS, place->page);
+        if (i < place->first || !id_equal(&entry.id, wanted))
+            continue;
+        if (entry.row >= sealed->rows)
+            return sealed_damaged(sealed, "its id run does not fit its rows");
+        place->first = i + 1;
+        place->row = entry.row;
+        return VT_OK;
+    }
+    return VT_NOT_FOUND;
+}
+
+uint32_t
+sealed_id_guess(const struct sealed_directory *directory, uint64_t key)
 {
     const int64_t *first = directory->id_first;
     uint32_t count = directory->id_page_count;
@@ -400,6 +446,43 @@ page_guess(const struct sealed_directory *directory, uint64_t key)
     return page;
 }
 
+static vt_err
+page_read(const struct sealed *sealed, struct arena *arena, enum sealed_id_column column,
+          uint32_t page, struct io_read *read)
+{
+    vt_err err = sealed_id_plan(sealed, arena, column, page, read);
+
+    if (err == VT_OK)
+        read->err = io_read_at(read->file, read->buffer, read->bytes, read->offset);
+    return err;
+}
+
+static vt_err
+find_in_page(const struct sealed *sealed, const struct row_wanted *wanted, uint32_t page,
+             struct arena *arena, struct row_block *out_row)
+{
+    struct sealed_id_place place;
+    struct io_read read;
+    vt_err err = page_read(sealed, arena, SEALED_ID_KEYS, page, &read);
+
+    if (err == VT_OK)
+        err = sealed_id_span(sealed, page, &read, dedup_key(wanted->identity), &place);
+    if (err == VT_OK)
+        err = page_read(sealed, arena, SEALED_ID_IDS, page, &read);
+    while (err == VT_OK) {
+        err = sealed_id_row(sealed, &place, &read, wanted->id);
+        if (err != VT_OK)
+            break;
+        struct sealed_row_cache cache = {.arena = arena};
+
+        err = sealed_fetch_row(sealed, wanted, place.row, &cache, out_row);
+        if (err != VT_NOT_FOUND)
+            return err;
+        err = VT_OK; /* another tenant's or source's: look further */
+    }
+    return err;
+}
+
 vt_err
 sealed_find(const struct sealed *sealed, const struct row_wanted *wanted, struct arena *arena,
             struct row_block *out_row)
@@ -411,7 +494,7 @@ sealed_find(const struct sealed *sealed, const struct row_wanted *wanted, struct
     if (err != VT_OK)
         return err;
     err = VT_NOT_FOUND;
-    for (uint32_t page = page_guess(directory, key);
+    for (uint32_t page = sealed_id_guess(directory, key);
          err == VT_NOT_FOUND && page < directory->id_page_count &&
          directory->id_first[page] <= (int64_t)key;
          page++)

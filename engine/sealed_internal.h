@@ -104,6 +104,45 @@ VT_MUST_CHECK vt_err sealed_id_walk_next(struct sealed_id_walk *walk,
                                          struct run_id *out_entry); /* VT_END */
 void sealed_id_walk_close(struct sealed_id_walk *walk);
 
+/* sealed_ids.c: the steps of a look-up, each with the bytes that were read for it. A page of keys
+ * tells whether the run may have the id and where; a page of ids, which row it is. */
+enum sealed_id_column { SEALED_ID_KEYS = 0, SEALED_ID_IDS = 1 };
+struct sealed_id_place {
+    uint32_t page;
+    uint32_t first; /* ids of the key in the page: first .. end - 1 */
+    uint32_t end;
+    uint32_t row; /* of the one found; the next search begins behind it */
+};
+/* The last page whose first key is below `key`, or the first of all: ids of one key may span pages.
+ * Keys are uniform, so the place is guessed and walked to from there (W. W. Peterson, "Addressing
+ * for random-access storage", 1957: interpolation). */
+uint32_t sealed_id_guess(const struct sealed_directory *directory, uint64_t key);
+VT_MUST_CHECK vt_err sealed_id_plan(const struct sealed *sealed, struct arena *arena,
+                                    enum sealed_id_column column, uint32_t page,
+                                    struct io_read *out_read);
+VT_MUST_CHECK vt_err sealed_id_span(const struct sealed *sealed, uint32_t page,
+                                    const struct io_read *read, uint64_t key,
+                                    struct sealed_id_place *place); /* VT_NOT_FOUND */
+VT_MUST_CHECK vt_err sealed_id_row(const struct sealed *sealed, struct sealed_id_place *place,
+                                   const struct io_read *read,
+                                   const struct row_id *wanted); /* VT_NOT_FOUND */
+
+/* A row by its number, if tenant and source are those wanted. The block that it stands in stays
+ * decoded for the next row. */
+struct sealed_row_cache {
+    struct arena *arena; /* of blocks */
+    struct arena *rows;  /* of what is handed out; NULL: the same */
+    bool resets;         /* the arena of blocks is the cache's alone */
+    const struct sealed *sealed;
+    uint32_t index;
+    struct row_block block;
+};
+VT_MUST_CHECK vt_err sealed_fetch_row(const struct sealed *sealed, const struct row_wanted *wanted,
+                                      uint32_t row, struct sealed_row_cache *cache,
+                                      struct row_block *out_row);
+/* The block or group that holds a row, of `count` with ascending first rows from 0 on. */
+uint32_t sealed_holder(const int64_t *firsts, uint32_t count, int64_t row);
+
 /* sealed_ids.c: ids of all rows in their order; sequence ids are left to the blocks. */
 VT_MUST_CHECK vt_err sealed_ids_by_row(const struct sealed *sealed, struct arena *arena,
                                        struct row_id **out_ids);

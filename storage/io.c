@@ -163,6 +163,57 @@ io_poll(struct io *io, int64_t wait_ns)
     return io->ops->poll(io, wait_ns);
 }
 
+struct io_reader {
+    struct io *io;
+    uint32_t depth;
+    bool tried; /* to open a ring: on the thread that reads */
+    void *ring; /* NULL: none */
+};
+
+vt_err
+io_reader_open(struct io *io, uint32_t depth, struct io_reader **out_reader)
+{
+    VT_ASSERT(depth > 0);
+    struct io_reader *reader = calloc(1, sizeof *reader);
+
+    if (reader == NULL)
+        return VT_NOMEM;
+    reader->io = io;
+    reader->depth = depth;
+    *out_reader = reader;
+    return VT_OK;
+}
+
+void
+io_reader_read(struct io_reader *reader, struct io_read *reads, uint32_t count)
+{
+    const struct io_ops *ops = reader->io->ops;
+
+    for (uint32_t i = 0; i < count; i++)
+        reads[i].err = VT_AGAIN; /* not read yet */
+    if (!reader->tried && ops->ring_open != NULL)
+        reader->ring = ops->ring_open(reader->depth);
+    reader->tried = true;
+    /* One alone gains nothing by a ring. */
+    if (reader->ring != NULL && count > 1)
+        ops->ring_read(reader->ring, reads, count);
+    /* The plain way for the rest, and for what came short: its answer says why. */
+    for (uint32_t i = 0; i < count; i++)
+        if (reads[i].err != VT_OK)
+            reads[i].err =
+                io_read_at(reads[i].file, reads[i].buffer, reads[i].bytes, reads[i].offset);
+}
+
+void
+io_reader_close(struct io_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    if (reader->ring != NULL)
+        reader->io->ops->ring_close(reader->ring);
+    free(reader);
+}
+
 vt_err
 io_random(struct io *io, void *out_bytes, uint32_t bytes)
 {

@@ -65,6 +65,23 @@ VT_MUST_CHECK vt_err io_allocate(struct io_file *file, uint64_t bytes);
 /* Exclusive, for the life of the file; VT_LOCKED at once. */
 VT_MUST_CHECK vt_err io_lock(struct io_file *file);
 
+/* Many reads at once. Each has its own result, as io_read_at gives it. Where the disk has a ring, a
+ * reader has a small one of its own, so that up to `depth` reads are in flight; else they are made
+ * one after the other. The files may be of another io than the reader's, but of the same disk.
+ *
+ * Thread: a reader belongs to the thread that reads with it first. */
+struct io_read {
+    struct io_file *file;
+    void *buffer;
+    uint64_t offset;
+    uint32_t bytes;
+    vt_err err; /* VT_OK once all bytes are there */
+};
+struct io_reader;
+VT_MUST_CHECK vt_err io_reader_open(struct io *io, uint32_t depth, struct io_reader **out_reader);
+void io_reader_read(struct io_reader *reader, struct io_read *reads, uint32_t count);
+void io_reader_close(struct io_reader *reader); /* NULL is allowed */
+
 /* Names. Durable only after io_sync_dir of the directory. */
 VT_MUST_CHECK vt_err io_make_dir(struct io *io, const char *path); /* VT_OK where it exists */
 VT_MUST_CHECK vt_err io_rename(struct io *io, const char *from, const char *to);

@@ -27,6 +27,11 @@ struct io_ops {
     vt_err (*free_bytes)(struct io *io, const char *path, uint64_t *out_bytes);
     vt_err (*write_start)(struct io *io, struct io_op *op);
     vt_err (*poll)(struct io *io, int64_t wait_ns);
+    /* Optional: a reader's ring, NULL where there is none to be had, and reads through it. What it
+     * cannot do is left for read_at. */
+    void *(*ring_open)(uint32_t depth);
+    void (*ring_read)(void *ring, struct io_read *reads, uint32_t count);
+    void (*ring_close)(void *ring);
     vt_err (*random)(struct io *io, void *out_bytes, uint32_t bytes);
     void (*sleep)(struct io *io, int64_t ns);
     void (*close)(struct io *io);

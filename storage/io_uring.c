@@ -218,6 +218,89 @@ ring_open(struct uring_io *io, uint32_t entries)
     return VT_OK;
 }
 
+/* --- readers' rings */
+
+struct read_ring {
+    struct io_uring ring;
+    uint32_t depth;
+};
+
+/* No ring is no failure: the reads are made one by one. */
+static void *
+read_ring_open(uint32_t depth)
+{
+    struct read_ring *ring = calloc(1, sizeof *ring);
+
+    if (ring == NULL)
+        return NULL;
+    ring->depth = depth;
+    if (io_uring_queue_init(depth, &ring->ring, 0) < 0) {
+        free(ring);
+        return NULL;
+    }
+    return ring;
+}
+
+static void
+read_ring_close(void *state)
+{
+    struct read_ring *ring = state;
+
+    io_uring_queue_exit(&ring->ring);
+    free(ring);
+}
+
+/* Takes one completion; false where the kernel gives none. */
+static bool
+read_ring_take(struct read_ring *ring, struct io_read *reads)
+{
+    struct io_uring_cqe *cqe;
+    int result;
+
+    do {
+        result = io_uring_wait_cqe(&ring->ring, &cqe);
+    } while (result == -EINTR);
+    if (result < 0)
+        return false;
+    struct io_read *read = &reads[cqe->user_data];
+
+    if (cqe->res >= 0 && (uint32_t)cqe->res == read->bytes)
+        read->err = VT_OK;
+    io_uring_cqe_seen(&ring->ring, cqe);
+    return true;
+}
+
+static void
+read_ring_read(void *state, struct io_read *reads, uint32_t count)
+{
+    struct read_ring *ring = state;
+    uint32_t started = 0;
+    uint32_t taken = 0;
+
+    while (taken < count) {
+        while (started < count && started - taken < ring->depth) {
+            struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->ring);
+
+            if (sqe == NULL)
+                break;
+            io_uring_prep_read(sqe, io_posix_fd(reads[started].file), reads[started].buffer,
+                               reads[started].bytes, reads[started].offset);
+            io_uring_sqe_set_data64(sqe, started);
+            started++;
+        }
+        int submitted = io_uring_submit(&ring->ring);
+
+        /* The kernel owns the buffers of what it took until they complete: nothing may be left. */
+        VT_ASSERT(submitted >= 0 || submitted == -EINTR || submitted == -EAGAIN ||
+                  submitted == -EBUSY);
+        VT_ASSERT(started > taken);
+        bool got = read_ring_take(ring, reads);
+
+        VT_ASSERT(got);
+        taken++;
+    }
+}
+
 vt_err
 io_uring_open(uint32_t entries, struct io **out_io)
 {
@@ -229,6 +312,9 @@ io_uring_open(uint32_t entries, struct io **out_io)
     io->ops.write_start = uring_write_start;
     io->ops.poll = uring_poll;
     io->ops.close = uring_close;
+    io->ops.ring_open = read_ring_open;
+    io->ops.ring_read = read_ring_read;
+    io->ops.ring_close = read_ring_close;
     io->base.ops = &io->ops;
     if (entries > 0) {
         vt_err err = ring_open(io, entries);

@@ -105,6 +105,10 @@ uint32_t segment_part_seed(const struct segment *segment, struct chunk_key key, 
  * VT_DAMAGED where the chunk has no such bytes. */
 VT_MUST_CHECK vt_err segment_read_part(const struct segment *segment, const struct chunk_info *info,
                                        uint64_t offset, struct segment_part *part);
+/* The same as a read to be made with others: fills *out_read. */
+VT_MUST_CHECK vt_err segment_plan_part(const struct segment *segment, const struct chunk_info *info,
+                                       uint64_t offset, const struct segment_part *part,
+                                       struct io_read *out_read);
 /* Damage that a caller found in a part: a detail with file and offset. */
 vt_err segment_part_damaged(const struct segment *segment, const struct chunk_info *info,
                             uint64_t offset, vt_err reason);

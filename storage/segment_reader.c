@@ -310,6 +310,19 @@ segment_read_part(const struct segment *segment, const struct chunk_info *info, 
     return bytes_read(segment, part->buffer, part->bytes, info->offset + offset);
 }
 
+vt_err
+segment_plan_part(const struct segment *segment, const struct chunk_info *info, uint64_t offset,
+                  const struct segment_part *part, struct io_read *out_read)
+{
+    if (info->codec != CODEC_RAW || offset > info->count || part->bytes > info->count - offset)
+        return segment_part_damaged(segment, info, 0, VT_BAD_LENGTH);
+    *out_read = (struct io_read){.file = segment->file,
+                                 .buffer = part->buffer,
+                                 .offset = info->offset + offset,
+                                 .bytes = part->bytes};
+    return VT_OK;
+}
+
 static int
 offset_order(const void *a, const void *b)
 {

@@ -65,6 +65,7 @@ world_part_open(struct part_world *world)
         .key = world->maker.key,
         .catalog = world->catalogs[world->catalog],
         .dedup = world->dedup,
+        .io = world->io,
         .next_commit = world->number + 1,
         .next_position = world->maker.position,
         .state = world->state,
