@@ -12,6 +12,7 @@
 #include "batch_cache.h"
 #include "core.h"
 #include "dedup.h"
+#include "ptr_table.h"
 
 #define CORE_MAGIC             UINT32_C(0x45524f43) /* "CORE": set at init, cleared at deinit */
 #define CORE_DEDUP_IDS_DEFAULT (UINT64_C(64) << 20)
@@ -96,9 +97,18 @@ struct core_interval {
     uint64_t hash;
 };
 
-struct core_producer {
+/* What a producer is found by. */
+struct core_producer_name {
+    uint64_t id;
     uint64_t token_id;
-    struct vt_str name; /* malloc */
+    uint32_t size;
+    char text[];
+};
+
+struct core_producer {
+    struct core_producer_name *owner; /* malloc */
+    uint64_t token_id;
+    struct vt_str name; /* the owner's */
     uint64_t epoch;
     uint64_t durable_next; /* first sequence not durable without a gap */
     uint32_t in_flight;    /* frames noted and not yet durable; zero while recovering */
@@ -141,6 +151,7 @@ struct core {
     uint64_t producer_count; /* ids are 1 .. producer_count */
     uint64_t producer_capacity;
     struct core_producer *producers;
+    struct ptr_table producer_names; /* of struct core_producer_name, by token and name */
 
     struct work *open; /* the commit being filled, or NULL */
     uint32_t open_item_capacity;

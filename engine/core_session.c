@@ -31,6 +31,28 @@ core_producer_names_events(const struct core_producer *producer)
     return producer != NULL && producer->name.data[0] != '!';
 }
 
+static uint64_t
+producer_hash(uint64_t token_id, struct vt_str name)
+{
+    return XXH3_64bits_withSeed(name.data, name.size, token_id);
+}
+
+/* The id of a producer that is known, or 0. */
+static uint64_t
+producer_find(const struct core *core, uint64_t token_id, struct vt_str name)
+{
+    const struct ptr_table *names = &core->producer_names;
+    uint64_t hash = producer_hash(token_id, name);
+    const struct core_producer_name *known;
+
+    for (uint64_t at = ptr_table_find(names, hash);
+         (known = ptr_table_at(names, &at, hash)) != NULL; at = ptr_table_next(names, at))
+        if (known->token_id == token_id &&
+            vt_str_equal((struct vt_str){known->text, known->size}, name))
+            return known->id;
+    return 0;
+}
+
 vt_err
 core_producer_add(struct core *core, uint64_t token_id, struct vt_str name, uint64_t *out_id)
 {
@@ -46,15 +68,22 @@ core_producer_add(struct core *core, uint64_t token_id, struct vt_str name, uint
         core->producers = grown;
         core->producer_capacity = capacity;
     }
-    char *copy = malloc(name.size + 1u);
+    struct core_producer_name *owner = malloc(sizeof *owner + name.size + 1u);
 
-    if (copy == NULL)
+    if (owner == NULL || ptr_table_reserve(&core->producer_names) != VT_OK) {
+        free(owner);
         return VT_NOMEM;
-    memcpy(copy, name.data, name.size);
-    copy[name.size] = '\0';
+    }
+    memcpy(owner->text, name.data, name.size);
+    owner->text[name.size] = '\0';
+    owner->size = name.size;
+    owner->token_id = token_id;
+    owner->id = core->producer_count + 1;
+    ptr_table_put(&core->producer_names, producer_hash(token_id, name), owner);
     core->producers[core->producer_count] = (struct core_producer){
+        .owner = owner,
         .token_id = token_id,
-        .name = {copy, name.size},
+        .name = {owner->text, name.size},
         .epoch = 0,
         .durable_next = 1,
     };
@@ -67,10 +96,11 @@ void
 core_producers_free(struct core *core)
 {
     for (uint64_t i = 0; i < core->producer_count; i++) {
-        free(vt_owned(core->producers[i].name.data));
+        free(core->producers[i].owner);
         free(core->producers[i].intervals);
     }
     free(core->producers);
+    ptr_table_deinit(&core->producer_names);
     core->producers = NULL;
     core->producer_count = 0;
 }
@@ -233,12 +263,7 @@ core_session_open(struct core *core, uint64_t token_id, struct vt_str name, uint
         return core->failed;
     if (name.size == 0 || name.data[0] == '~')
         return vt_err_detail(VT_BAD_HELLO, "a producer's name is not empty and has no ~ in front");
-    for (uint64_t i = 1; i <= core->producer_count && id == 0; i++) {
-        const struct core_producer *known = &core->producers[i - 1];
-
-        if (known->token_id == token_id && vt_str_equal(known->name, name))
-            id = i;
-    }
+    id = producer_find(core, token_id, name);
     if (id == 0) {
         vt_err err = core_producer_announce(core, token_id, name, &id);
 
