@@ -339,8 +339,8 @@ slice_take(struct part *part, struct batch *batch, const uint32_t *select, uint3
 
     VT_ASSERT(count <= PART_SLICE);
     for (uint32_t i = 0; err == VT_OK && i < count; i += APPLY_GROUP)
-        err = group_claim(part, batch, select, i,
-                          count - i < APPLY_GROUP ? count - i : APPLY_GROUP);
+        err =
+            group_claim(part, batch, select, i, count - i < APPLY_GROUP ? count - i : APPLY_GROUP);
     if (err == VT_OK)
         err = part_seek(part, batch, select, count);
     for (uint32_t i = 0; err == VT_OK && i < count; i++) {

@@ -57,8 +57,8 @@ struct part_pending {
 };
 
 /* Events of a batch that are claimed together, and whose look-ups in segments go together. */
-#define PART_SLICE       1024
-#define PART_READS       64 /* in flight */
+#define PART_SLICE 1024
+#define PART_READS 64 /* in flight */
 struct part_slice {
     struct vt_hash128 ks[PART_SLICE]; /* {0, 0}: none */
     bool candidate[PART_SLICE];
@@ -120,8 +120,8 @@ uint8_t part_judge_time(const struct part *part, const struct batch *batch, uint
 struct part_event {
     const struct batch *batch;
     uint32_t index;
-    const struct vt_hash128 *k; /* {0, 0} for a sequence */
-    bool candidate;             /* what part_claim said of it */
+    const struct vt_hash128 *k;       /* {0, 0} for a sequence */
+    bool candidate;                   /* what part_claim said of it */
     const struct sealed_seek *answer; /* of the segments, where they were asked; else NULL */
 };
 VT_MUST_CHECK vt_err part_take(struct part *part, const struct part_event *event,

@@ -138,7 +138,8 @@ run_page(struct sealed_id_walk *walk)
     if (page % SEAL_ID_PAGES == 0) {
         arena_reset(&walk->arena);
         if (err == VT_OK)
-            err = chunk_read(sealed, &walk->arena, page_key(SEALED_ID_KEYS, page), &walk->keys_chunk);
+            err =
+                chunk_read(sealed, &walk->arena, page_key(SEALED_ID_KEYS, page), &walk->keys_chunk);
         if (err == VT_OK)
             err = chunk_read(sealed, &walk->arena, page_key(SEALED_ID_IDS, page), &walk->ids_chunk);
     }
@@ -345,8 +346,7 @@ sealed_id_plan(const struct sealed *sealed, struct arena *arena, enum sealed_id_
 
     if (err != VT_OK)
         return err;
-    const int64_t *ends =
-        column == SEALED_ID_KEYS ? directory->id_keys_end : directory->id_ids_end;
+    const int64_t *ends = column == SEALED_ID_KEYS ? directory->id_keys_end : directory->id_ids_end;
     uint64_t from = page % SEAL_ID_PAGES == 0 ? 0 : (uint64_t)ends[page - 1];
     struct segment_part part = {.bytes = (uint32_t)((uint64_t)ends[page] - from)};
 

@@ -89,8 +89,8 @@ ids_judge(struct wave *wave)
 {
     for (uint32_t i = 0; i < wave->count; i++) {
         struct probe *probe = &wave->probes[i];
-        vt_err err = sealed_id_row(probe->sealed, &probe->place, &wave->reads[i],
-                                   probe->seek->wanted->id);
+        vt_err err =
+            sealed_id_row(probe->sealed, &probe->place, &wave->reads[i], probe->seek->wanted->id);
 
         if (err == VT_NOT_FOUND)
             continue;

@@ -166,6 +166,9 @@ fault("a full line hides what spilled", "engine/dedup.c",
 fault("what was seen of a line is not looked at again", "engine/dedup.c",
       "            if (!slot_take(dedup, &probe, shared))\n                continue;",
       "            (void)slot_take(dedup, &probe, shared);", "test_dedup")
+fault("what the segments answered is forgotten", "engine/part_find.c",
+      "        return answer->found ? VT_OK : VT_NOT_FOUND;",
+      "        return answer->found && false ? VT_OK : VT_NOT_FOUND;", "test_part")
 fault("a conflict is not counted", "engine/part_apply.c",
       "    tally->conflicts += verdict == VT_CONFLICT;",
       "    tally->conflicts += verdict > VT_EXCEPTION;", "test_part_model")
