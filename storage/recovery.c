@@ -20,6 +20,8 @@ struct findings {
     struct commit_info *infos;
     uint32_t count;
     uint32_t capacity;
+    uint64_t sealed_number[STORE_LANES_MAX]; /* as in struct chain */
+    uint64_t sealed_end[STORE_LANES_MAX];
 };
 
 static vt_err
@@ -84,8 +86,16 @@ scan_block(struct window *window, const struct commit_place *place, uint64_t sea
         return err;
     const struct commit_head *head = (const struct commit_head *)data;
 
-    if (commit_check_first(head, place) != VT_OK || le64_get(head->number) <= sealed)
+    if (commit_check_first(head, place) != VT_OK)
         return VT_OK;
+    if (le64_get(head->number) <= sealed) {
+        if (le64_get(head->number) > findings->sealed_number[place->lane]) {
+            findings->sealed_number[place->lane] = le64_get(head->number);
+            findings->sealed_end[place->lane] =
+                place->offset + commit_padded(le32_get(head->bytes));
+        }
+        return VT_OK;
+    }
     err = window_get(window, place->offset, commit_padded(le32_get(head->bytes)), &data);
     if (err != VT_OK)
         return err;
@@ -221,8 +231,12 @@ link_chain(const struct chain_lanes *lanes, const struct findings *findings, str
         if (!chain->base.copy)
             chain->proven = larger(chain->proven, proven_by(info, lanes->lane_count));
         /* Sorted by number, so what fits comes in order and the higher start first. */
-        if (!may_follow(chain, info))
+        if (!may_follow(chain, info)) {
+            if (!info->intact && info->number == chain->last_number + 1 &&
+                info->previous == chain->last_check)
+                chain->broken = *info;
             continue;
+        }
         err = append(chain, lanes, info);
         if (err != VT_OK)
             return err;
@@ -256,6 +270,8 @@ chain_missing(const struct chain *chain, const struct chain_lanes *lanes)
     uint64_t offset = 0;
 
     /* It was written where the one before it in its lane ends, as far as that one is known. */
+    if (number > lanes->lane_count && chain->sealed_number[lane] == number - lanes->lane_count)
+        offset = chain->sealed_end[lane] % lanes->lane_bytes;
     for (uint32_t i = chain->count; i > 0; i--) {
         const struct commit_info *info = &chain->commits[i - 1];
 
@@ -264,6 +280,8 @@ chain_missing(const struct chain *chain, const struct chain_lanes *lanes)
             break;
         }
     }
+    if (chain->broken.number == number)
+        offset = chain->broken.offset;
     return vt_err_detail(VT_DAMAGED,
                          "%s/lane-%02u at %" PRIu64 ": commit %" PRIu64
                          " is missing or damaged, but commits up to %" PRIu64 " were durable",
@@ -274,7 +292,7 @@ vt_err
 chain_scan(const struct chain_lanes *lanes, const struct chain_base *base, bool tolerate,
            struct chain *out_chain)
 {
-    struct findings findings = {NULL, 0, 0};
+    struct findings findings = {.infos = NULL};
     struct chain chain = {
         .base = *base,
         .proven =
@@ -289,6 +307,8 @@ chain_scan(const struct chain_lanes *lanes, const struct chain_base *base, bool 
 
     if (err != VT_OK)
         goto fail;
+    memcpy(chain.sealed_number, findings.sealed_number, sizeof chain.sealed_number);
+    memcpy(chain.sealed_end, findings.sealed_end, sizeof chain.sealed_end);
     err = VT_NOMEM;
     chain.commits = calloc((size_t)findings.count + 1, sizeof chain.commits[0]);
     if (chain.commits == NULL)

@@ -23,6 +23,7 @@
 
 #include "commit.h"
 #include "storage/io.h"
+#include "storage/storage.h"
 
 /* What the manifest says about the order. */
 struct chain_base {
@@ -52,6 +53,11 @@ struct chain {
     struct commit_info *commits; /* base.number + 1 .. + count, in order */
     uint32_t count;
     uint64_t proven; /* greatest number that something says was durable */
+    /* To say where a missing commit should be: one that is there but not whole, and the last sealed
+     * commit that still lies in each lane, with its end. Hints, nothing rests on them. */
+    struct commit_info broken;
+    uint64_t sealed_number[STORE_LANES_MAX];
+    uint64_t sealed_end[STORE_LANES_MAX];
     /* The last of all, sealed or not. */
     uint64_t last_number;
     uint64_t last_check;

@@ -70,6 +70,7 @@ struct bench {
     uint64_t random;
     uint64_t damages;
     uint64_t colds;
+    uint64_t part; /* where the part begins that was flipped; UINT64_MAX: more is damaged */
     const struct store_file *also; /* damaged with the one that is looked at; NULL: none */
 };
 
@@ -197,6 +198,9 @@ expect_cold(struct bench *bench, const struct store_file *file, const char *what
     } else if (!error_names(file) && !error_names(bench->also) &&
                strstr(vt_err_last(), "no store in") == NULL) {
         die("%s: %s: the error names another file", file->path, what);
+    } else if (bench->part != UINT64_MAX && strstr(vt_err_last(), " at ") != NULL &&
+               strtoull(strstr(vt_err_last(), " at ") + 4, NULL, 10) != bench->part) {
+        die("%s: %s: the error names another place than %" PRIu64, file->path, what, bench->part);
     }
     expect_no_lie(bench);
 }
@@ -234,8 +238,10 @@ flip_bits(struct bench *bench, const struct store_file *file)
         byte ^= (uint8_t)(1U << bit % 8);
         store_file_write(file, (struct vt_bytes){&byte, 1}, at);
         (void)snprintf(what, sizeof what, "bit %u of byte %" PRIu64, (unsigned)(bit % 8), at);
+        bench->part = file->part[at];
         struct seen seen = expect_found(bench, file, what);
 
+        bench->part = UINT64_MAX;
         if (seen.offset != file->part[at])
             die("%s: %s: the report names offset %" PRIu64 ", not %" PRIu64 ": %s", file->path,
                 what, seen.offset, file->part[at], seen.text);
@@ -511,7 +517,8 @@ main(int argc, char **argv)
         {"seed", required_argument, NULL, 's'},
         {NULL, 0, NULL, 0},
     };
-    static struct bench bench = {.share = SHARE_DEFAULT, .cold = 701, .random = 1};
+    static struct bench bench = {
+        .share = SHARE_DEFAULT, .cold = 701, .random = 1, .part = UINT64_MAX};
     const struct rich_watch watch = {past_step, &bench.past};
     const struct store_options opened = {.dir = RICH_DIR, .read_only = true};
     struct engine_rig rig;
