@@ -10,8 +10,9 @@
 #include "store_internal.h"
 #include "venturi/assert.h"
 
-/* A daemon beside us may be between the two copies of an edit. */
-#define MANIFEST_LOOKS    2
+/* A daemon beside us may be between the two copies of an edit, for as long as a sync takes: what
+ * that would explain is damage only when it lasts. 50 + 100 + .. + 800 ms. */
+#define MANIFEST_LOOKS    6
 #define MANIFEST_PAUSE_NS INT64_C(50000000)
 
 struct verifier {
@@ -96,6 +97,7 @@ verify_manifest(struct verifier *verifier)
     uint64_t ends[2] = {0, 0};
     uint64_t bytes;
     uint32_t bad = 3;
+    int looks = MANIFEST_LOOKS;
     vt_err err = VT_OK;
 
     store_path(store, "manifest-0", paths[0]);
@@ -109,13 +111,14 @@ verify_manifest(struct verifier *verifier)
     }
     if (!is_wanted(verifier, paths[0]) && !is_wanted(verifier, paths[1]))
         return;
-    for (int i = 0; err == VT_OK && bad != 0 && i < MANIFEST_LOOKS; i++) {
+    for (int i = 0; err == VT_OK && bad != 0 && i < looks; i++) {
         if (i > 0)
-            io_sleep(store->io, MANIFEST_PAUSE_NS);
+            io_sleep(store->io, MANIFEST_PAUSE_NS << (i - 1));
         err = manifest_open(store->io, store->dir, store->superblock.store, &manifest);
         if (err != VT_OK)
             break;
         bad = manifest_short_copies(manifest, ends);
+        looks = manifest_bad_copies(manifest) == 0 ? MANIFEST_LOOKS : 2;
         manifest_close(manifest);
     }
     for (uint32_t copy = 0; err != VT_OK && copy < 2; copy++)

@@ -75,6 +75,9 @@ fault("a segment is not synced", "storage/segment_writer.c",
 fault("a flipped bit in a segment passes", "storage/segment_reader.c",
       "    if (vt_crc32c_more(seed, out, info->stored_bytes) != info->stored_crc)",
       "    if (vt_crc32c_more(seed, out, info->stored_bytes) == 0)", "test_segment")
+fault("the last value is that which came last", "engine/cells_block.c",
+      "        order = event->time_us < last->time_us ? -1 : event->time_us > last->time_us;",
+      "        order = 1;", "test_invariants")
 fault("verify does not see a lost last edit", "storage/manifest.c",
       "        if (folds[i].torn || sequence_of(&folds[i]) != top)",
       "        if (folds[i].beyond > top)", SIM_FLIPS)
