@@ -106,7 +106,8 @@ def _ids(section):
                 _spread([run["repeats"] / run["repeat_seconds"] for run in runs])
                 if "repeats" in runs[0] else "not measured",
                 f"{statistics.median(run['resident_bytes'] for run in runs) / count:.1f}",
-                f"{statistics.median(run['disk_bytes'] for run in runs) / count:.1f}",
+                f"{statistics.median(run['disk_bytes'] for run in runs) / count:.1f}"
+                if all(run["disk_bytes"] for run in runs) else "nothing sealed yet",
                 _loads(runs)])
         out += [f"\n**Random 128-bit ids; {durability}; {exactness}**\n"]
         out += _table(("what", "ids", "new ids/s", "CPU us a new id", "repeated ids/s",
