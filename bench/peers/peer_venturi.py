@@ -48,23 +48,47 @@ def ingest(context):
             "distinct": rows, "sums": context.events.sums(sums)}
 
 
+def _disk_bytes(folder):
+    """All files but the lanes, or nothing before the first cut: then all ids stand in the lanes,
+    whose size says nothing of them."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    if not any(path.parent.name == "segments" for path in files):
+        return None
+    return sum(path.stat().st_size for path in files if not path.name.startswith("lane-"))
+
+
 def ids(context):
-    """Whole events with random ids through the daemon, which has no store of ids alone."""
+    """Whole events with random ids through the daemon, which has no store of ids alone: by `venturi
+    bench dedup`, and by `bench ingest`, without repeats, where a build lacks that."""
     folder = context.dir / "store"
+    done = subprocess.run(
+        [context.build / "venturi", "bench", "dedup", "--ids", str(context.count), "--repeats",
+         str(min(context.count, 1_000_000)), "--data", folder, "--json"], capture_output=True,
+        text=True)
+    if done.returncode == 2:
+        return _ids_by_ingest(context, folder)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip()[-300:])
+    told = json.loads(done.stdout.splitlines()[-1])
+    first, _, warm = told["passes"][:3]
+    return {"insert_seconds": first["seconds"], "insert_cpu_seconds": first["daemon_cpu_seconds"],
+            "inserted": told["ids"], "not_new": first["events"] - told["ids"],
+            "repeat_seconds": warm["seconds"], "repeats": warm["events"], "found": warm["events"],
+            "resident_bytes": told["resident_bytes_per_id"] * told["ids"],
+            "disk_bytes": _disk_bytes(folder)}
+
+
+def _ids_by_ingest(context, folder):
     done = _run(context.build / "venturi", "bench", "ingest", "--events", context.count,
                 "--batch", context.batch, "--ids", "uuid", "--data", folder, "--json")
     told = json.loads(done.stdout.splitlines()[-1])
     memory = re.search(r"peak memory (\d+) MiB", done.stdout)
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    sealed = any(path.parent.name == "segments" for path in files)
     return {"insert_seconds": told["events"] / told["events_per_second"],
             "insert_cpu_seconds": told["daemon_cpu_seconds"] + told["client_cpu_seconds"],
             "inserted": told["events"] - told["repeats"],
             "not_new": told["repeats"],
             "resident_bytes": int(memory.group(1)) << 20,
-            # Before the first cut all ids stand in the lanes, whose size says nothing of them.
-            "disk_bytes": sum(path.stat().st_size for path in files
-                              if not path.name.startswith("lane-")) if sealed else None}
+            "disk_bytes": _disk_bytes(folder)}
 
 
 def _sealed_rows(context, position):

@@ -68,7 +68,7 @@ ROWS = (
         " producer, flush.messages=1", SESSION, kinds=("sequence",), needs=("kafka",),
         page="kafka.apache.org/documentation: Topic Configs, Producer Configs"),
     Row("ids", "venturi-ids", "peer_venturi:ids", "Venturi: whole events of W1 (1 % repeats)"
-        " through the daemon; the daemon's whole memory; all files but the lanes", FOR_EVER,
+        " through the daemon; files are all but the lanes", FOR_EVER,
         kinds=("random",)),
     Row("ids", "rocksdb", "ids_made:rocksdb", "RocksDB: MultiGet, then a synced write batch",
         FOR_EVER, kinds=("random",), needs=("rocksdb",), page="RocksDB wiki: Setup Options and"
