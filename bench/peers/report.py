@@ -138,7 +138,8 @@ def _store(section):
                 sizes.append("WRONG" if load.get("wrong") else "nothing sealed yet")
             else:
                 sizes.append(f"{load['bytes'] / load['bytes_rows']:.2f}" + (
-                    f" (and {load['fixed_bytes'] >> 20} MiB of lanes, whatever the size)"
+                    f" (and {load['other_bytes'] / 1e6:.1f} MB of other files, and"
+                    f" {load['fixed_bytes'] >> 20} MiB of lanes, whatever the size)"
                     if "fixed_bytes" in load else ""))
             done = [run for run in per_kind.get(kind, {"runs": ()})["runs"]
                     if run["phase"] == "scan"]
