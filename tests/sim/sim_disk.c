@@ -330,7 +330,9 @@ script(struct run *run, uint32_t first, uint32_t end)
             run->sent = number + 1;
             looks = 0;
             number++;
-        } else if (++looks > LOOKS_MAX) {
+        } else if (++looks > LOOKS_MAX && run->failed) {
+            return false; /* without a reserve, whatever keeps it away, nothing is taken */
+        } else if (looks > LOOKS_MAX) {
             die("the disk has space, but frame %u is not taken", number);
         } else {
             core_look(run->core);
@@ -355,6 +357,7 @@ check_all(struct run *run)
     struct tally tally = {0};
     struct view view;
 
+    run->failed = false;
     io_sim_set_fault(run->io, &none);
     io_sim_set_space(run->io, UINT64_MAX);
     if (run->core == NULL)
@@ -414,6 +417,7 @@ run_fails(uint64_t sites_max, uint64_t stride)
                                          .for_ever = for_ever != 0};
 
             (void)run_start(&run, 1);
+            run.failed = true;
             io_sim_set_fault(run.io, &fault);
             bool fine = script(&run, 0, SCRIPT_FRAMES);
 
