@@ -21,7 +21,8 @@ CHECKS = _http.Checks()
 BUILD = str(_http.BUILD)
 CATALOG = str(_http.DATA / "catalog.json")
 COMMANDS = ("send", "windows", "lines", "unrated", "summary", "feed", "close", "catalog",
-            "exceptions", "replay", "verify", "inspect", "bench", "bench ingest", "bench replay")
+            "exceptions", "replay", "verify", "inspect", "bench", "bench ingest", "bench replay",
+            "bench dedup")
 EVENT = ('{"tenant":"contoso","type":"llm.call","id":"%s","time":"2023-11-16T18:00:00Z",'
          '"props":{"input_tokens":1,"output_tokens":2}}\n')
 
@@ -192,7 +193,7 @@ def check_beside(daemon, folder):
              "it has no tenant nix"),
             (["replay", "--data", daemon.data, "--catalog", CATALOG, "--end", "x"], 2,
              "--end x: not an RFC 3339"),
-            (["bench"], 2, "ingest or replay")):
+            (["bench"], 2, "ingest, replay or dedup")):
         mistake(["venturi", *words], status, pattern, token=token)
     for words in (["send", "--to", to, events], ["summary", "--from", url]):
         mistake(["venturi", *words], 1, "the token is not accepted.*VT_BAD_TOKEN",

@@ -13,7 +13,7 @@ static const char help[] =
     "example: venturi bench ingest --seconds 60 --json\n"
     "         venturi bench replay\n"
     "\n"
-    "usage: venturi bench ingest|replay [options]\n"
+    "usage: venturi bench ingest|replay|dedup [options]\n"
     "\n"
     "  ingest     durable, exactly-once events a second    (venturi bench ingest --help)\n"
     "  replay     events a second rated again from the log (venturi bench replay --help)\n"
@@ -30,7 +30,7 @@ command_bench(int argc, char **argv)
     if (argc >= 2 && strcmp(argv[1], "--version") == 0)
         return puts("venturi " VENTURI_VERSION) == EOF ? EXIT_FAILED : EXIT_DONE;
     if (argc < 2)
-        return options_misused(argv[0], "ingest or replay?");
+        return options_misused(argv[0], "ingest, replay or dedup?");
     (void)snprintf(name, sizeof name, "venturi bench %.32s", argv[1]);
     if (strcmp(argv[1], "ingest") == 0) {
         argv[1] = name;
@@ -39,6 +39,10 @@ command_bench(int argc, char **argv)
     if (strcmp(argv[1], "replay") == 0) {
         argv[1] = name;
         return bench_replay_command(argc - 1, argv + 1);
+    }
+    if (strcmp(argv[1], "dedup") == 0) {
+        argv[1] = name;
+        return bench_ids_command(argc - 1, argv + 1);
     }
     return options_misused(argv[0], "%s: there is no such benchmark", argv[1]);
 }

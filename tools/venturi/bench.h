@@ -49,5 +49,6 @@ VT_MUST_CHECK vt_err bench_ingest_run(const struct bench_ingest_options *options
 
 int bench_ingest_command(int argc, char **argv);
 int bench_replay_command(int argc, char **argv);
+int bench_ids_command(int argc, char **argv);
 
 double bench_now(void); /* seconds of the monotonic clock */
