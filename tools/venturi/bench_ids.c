@@ -346,11 +346,8 @@ passes_plan(struct ids_run *run, uint64_t repeats)
         .name = "repeated, from the page cache", .events = run->ids, .every = every, .known = true};
     run->passes[PASS_NEW] =
         (struct pass){.name = "new, beside all", .lane = 1, .events = repeats * 5, .every = 1};
-    run->passes[PASS_AGAIN] = (struct pass){.name = "repeated at once",
-                                            .lane = 1,
-                                            .events = repeats * 5,
-                                            .every = 1,
-                                            .known = true};
+    run->passes[PASS_AGAIN] = (struct pass){
+        .name = "repeated at once", .lane = 1, .events = repeats * 5, .every = 1, .known = true};
 }
 
 static vt_err
