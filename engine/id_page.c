@@ -303,7 +303,8 @@ id_page_next(const struct id_page *page, uint32_t index, uint64_t *offset,
     uint64_t rest = page->size;
 
     if (page->size == SIZE_MIXED)
-        rest = page->sizes[index * 2] | (uint64_t)page->sizes[index * 2 + 1] << 8;
+        rest = page->sizes[(uint64_t)index * 2] | (uint64_t)page->sizes[(uint64_t)index * 2 + 1]
+                                                      << 8;
     uint64_t size = page->prefix.size + rest;
 
     if (kind >= ROW_ID_SEQUENCE || size > ROW_ID_TEXT_BYTES ||

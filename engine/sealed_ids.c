@@ -461,8 +461,8 @@ static vt_err
 find_in_page(const struct sealed *sealed, const struct row_wanted *wanted, uint32_t page,
              struct arena *arena, struct row_block *out_row)
 {
-    struct sealed_id_place place;
-    struct io_read read;
+    struct sealed_id_place place = {0};
+    struct io_read read = {0};
     vt_err err = page_read(sealed, arena, SEALED_ID_KEYS, page, &read);
 
     if (err == VT_OK)

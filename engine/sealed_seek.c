@@ -176,7 +176,8 @@ find_alone(const struct sealed_search *search, struct sealed_seek *seek)
 static vt_err
 rows_fetch(const struct sealed_search *search, struct sealed_seek *seeks, uint32_t count)
 {
-    struct sealed_seek **order = arena_alloc(search->arena, (count + 1u) * sizeof *order);
+    struct sealed_seek **order =
+        arena_alloc(search->arena, (count + 1u) * sizeof(struct sealed_seek *));
     struct arena blocks;
     uint32_t found = 0;
     vt_err err = VT_OK;
@@ -187,7 +188,7 @@ rows_fetch(const struct sealed_search *search, struct sealed_seek *seeks, uint32
     for (uint32_t i = 0; i < count; i++)
         if (seeks[i].sealed != NULL && !seeks[i].alone)
             order[found++] = &seeks[i];
-    qsort(order, found, sizeof *order, by_row);
+    qsort(order, found, sizeof(struct sealed_seek *), by_row);
     struct sealed_row_cache cache = {.arena = &blocks, .rows = search->arena, .resets = true};
 
     for (uint32_t i = 0; err == VT_OK && i < found; i++) {

@@ -69,8 +69,10 @@ fill_ns(uint64_t ids, uint64_t runs)
     uint64_t *keys = malloc(size * sizeof *keys);
     uint64_t total = 0;
 
-    if (keys == NULL || dedup_open(ids, 1, &dedup) != VT_OK)
+    if (keys == NULL || dedup_open(ids, 1, &dedup) != VT_OK) {
+        free(keys);
         return -1;
+    }
     for (uint64_t r = 0; r < runs; r++) {
         for (uint64_t i = 0; i < size; i++)
             keys[i] = mix(r * size + i) >> (64 - DEDUP_KEY_BITS);

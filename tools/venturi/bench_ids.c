@@ -14,8 +14,8 @@
 #include "venturi/client.h"
 #include "venturi/wire.h"
 
-#define BATCH   1000
-#define TENANTS 1000
+#define BATCH   UINT32_C(1000)
+#define TENANTS UINT32_C(1000)
 
 static const char help[] =
     "venturi bench dedup - what it costs to remember every id, and to ask for one again\n"
@@ -179,7 +179,7 @@ cache_drop(const char *dir)
 static vt_err
 pass_stream(struct pass *pass, struct workload *workload, struct vt_client *client)
 {
-    uint8_t *payload = malloc(BATCH * 80 + (UINT64_C(1) << 20) + TENANTS * 32);
+    uint8_t *payload = malloc((UINT64_C(1) << 20) + UINT64_C(80) * BATCH + UINT64_C(32) * TENANTS);
     vt_err err = payload == NULL ? VT_NOMEM : VT_OK;
     double waited = 0; /* for the generator, where most frames are left out */
     double start = bench_now();
