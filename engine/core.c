@@ -55,16 +55,32 @@ core_open(const struct core_options *options, struct core **out_core)
     vt_err err = VT_NOMEM;
 
     core->parts = calloc(core->partition_count, sizeof(struct part *));
+    const struct fence_options fence = {
+        .partition_count = core->partition_count,
+        .wait = core->callbacks.damage_wait,
+        .context = core->callbacks.context,
+    };
+
     if (core->parts != NULL)
         err = batch_cache_open(&core->batch_cache);
+    if (err == VT_OK && !options->read_only)
+        err = fence_open(&fence, &core->fence);
     if (err == VT_OK)
         err = core_recover(core);
     if (err != VT_OK) {
         core_close(core);
         return err;
     }
+    if (core->fence != NULL)
+        fence_start(core->fence);
     *out_core = core;
     return VT_OK;
+}
+
+struct fence *
+core_fence(const struct core *core)
+{
+    return core->fence;
 }
 
 void
@@ -98,6 +114,7 @@ core_close(struct core *core)
     }
     free(core->catalogs);
     core_producers_free(core);
+    fence_close(core->fence); /* no segment is open any more */
     core->magic = 0;
     free(core);
 }
@@ -204,6 +221,7 @@ view_deliver(struct core *core, struct work *work)
 
     if (view != NULL) {
         *view = (struct view){
+            .fence = core->fence,
             .fork_count = core->store.fork_count,
             .position = work->meta.first_position + work->meta.event_count - 1,
             .commit = work->meta.number,
@@ -330,6 +348,7 @@ core_get_stats(const struct core *core, struct core_stats *out_stats)
     out_stats->disk_kept_bytes = core_space_needed(core);
     out_stats->disk_full = core->space.full;
     out_stats->seal_waits = core->space.stalled;
+    out_stats->fenced = core->fence == NULL ? 0 : fence_count(core->fence);
     out_stats->dedup_ids_max = core->options.dedup_ids_max;
     out_stats->dedup_ids = core_ids_known(core);
 }

@@ -21,7 +21,7 @@
  * Errors: after a failed write, or an error that a worker met, core_failed says why; nothing is
  *         acked any more and the process should end. A full disk is no failure: what is taken stays
  *         in the lanes, the door refuses with VT_DISK_FULL, all else goes on, and core_look finds
- *         out when there is space again.
+ *         out when there is space again. Damage in sealed data fences its partition: fence.h.
  * Thread: the front thread, but core_work (worker's) and core_seal (sealer's).
  */
 #pragma once
@@ -60,6 +60,9 @@ struct core_callbacks {
     void (*acked)(void *context, void *waiter, const struct core_ack *ack);
     /* A view that was asked for. The receiver owns it (view_put, then free). */
     void (*viewed)(void *context, void *waiter, struct view *view, vt_err err);
+    /* On a worker's thread that met damage: sleep a little; false: it shall give up, which ends the
+     * core. NULL: it gives up at once. */
+    bool (*damage_wait)(void *context);
     void *context;
 };
 
@@ -139,6 +142,9 @@ bool core_idle(const struct core *core);
 
 vt_err core_failed(const struct core *core); /* VT_OK while all is well */
 
+/* Which partitions are fenced; NULL with read_only. For any thread, while the core lives. */
+struct fence *core_fence(const struct core *core);
+
 /* On worker `worker`'s thread: its partitions' share of the work. */
 void core_work(struct core *core, uint32_t worker, struct work *work);
 
@@ -182,5 +188,6 @@ struct core_stats {
     uint64_t disk_kept_bytes; /* below so many free bytes nothing is taken */
     bool disk_full;           /* the door refuses with VT_DISK_FULL */
     bool seal_waits;          /* a cut found no space */
+    uint64_t fenced; /* partitions whose sealed data waits for a repair */
 };
 void core_get_stats(const struct core *core, struct core_stats *out_stats);

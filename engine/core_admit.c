@@ -320,6 +320,20 @@ session_admit(struct core *core, const struct core_frame *frame, uint64_t hash,
     return *out_verdict == SESSION_NEW ? core_session_room(producer) : VT_OK;
 }
 
+/* Whether an event for a fenced partition is a repeat might not be found out. */
+static vt_err
+check_fences(const struct core *core, const struct core_item *item)
+{
+    vt_err err = VT_OK;
+
+    if (fence_count(core->fence) == 0)
+        return VT_OK;
+    for (uint32_t p = 0; err == VT_OK && p < core->partition_count; p++)
+        if (item->select_start[p] < item->select_start[p + 1])
+            err = fence_check(core->fence, p);
+    return err;
+}
+
 /* Copies, decodes and checks; on an error the record is out again. */
 static vt_err
 frame_place(struct core *core, const struct core_frame *frame)
@@ -343,6 +357,8 @@ frame_place(struct core *core, const struct core_frame *frame)
         err = check_tenant(item->batch, frame->tenant);
     if (err == VT_OK)
         err = check_room(core, item->event_count);
+    if (err == VT_OK)
+        err = check_fences(core, item);
     if (err != VT_OK) {
         record_undo(core->open);
         open_forget(core);
@@ -361,6 +377,8 @@ core_add_frame(struct core *core, const struct core_frame *frame)
     VT_ASSERT(core->magic == CORE_MAGIC);
     if (core_catalog(core) == NULL)
         return vt_err_detail(VT_INVALID, "the store has no catalog yet");
+    if (core->fence != NULL && fence_check_waiting(core->fence) != VT_OK)
+        return VT_FENCED;
     if (frame->event_count == 0 || frame->event_count > VT_BATCH_EVENTS_MAX)
         return vt_err_detail(VT_BAD_LENGTH, "event_count %u is not 1 to %u", frame->event_count,
                              VT_BATCH_EVENTS_MAX);
@@ -500,6 +518,8 @@ core_add_settle(struct core *core, bool retry, const le64 *positions, uint32_t c
     /* An exception that becomes a row is remembered like any other. */
     if (err == VT_OK && retry)
         err = check_room(core, count);
+    if (err == VT_OK && retry && core->fence != NULL)
+        err = fence_check_all(core->fence);
     if (err == VT_OK)
         err = record_add(core, &record, payload, &item);
     if (err != VT_OK)

@@ -144,6 +144,7 @@ struct core {
     struct log *log; /* NULL with read_only and during recovery */
     struct batch_cache *batch_cache;
     uint32_t partition_count;
+    struct fence *fence; /* NULL with read_only */
     struct part **parts; /* [partition_count]; NULL before the first catalog */
 
     uint32_t catalog_count;

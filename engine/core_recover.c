@@ -91,6 +91,7 @@ part_start(struct core *core, uint32_t partition, const struct core_state_parts 
         .catalog = core_catalog(core),
         .dedup = core->dedup,
         .io = core->options.seal_io,
+        .fence = core->fence,
         .next_commit = core->commit_last + 1,
         .next_position = core->position_next,
         .state = states == NULL ? (struct vt_bytes){NULL, 0} : states->parts[partition],

@@ -133,6 +133,7 @@ core_work(struct core *core, uint32_t worker, struct work *work)
     VT_ASSERT(core->magic == CORE_MAGIC);
     VT_ASSERT(worker < core->options.worker_count);
     vt_err_clear();
+    fence_thread_waits(true);
     /* A partition that failed is behind its log: what is dispatched until the front thread sees it
      * must not be applied, nor be acked. */
     if (core->worker_failed[worker])
@@ -146,6 +147,7 @@ core_work(struct core *core, uint32_t worker, struct work *work)
             work_fail(work, err, p);
         }
     }
+    fence_thread_waits(false);
     /* Released to the front thread's acquire in work_done: all that this worker wrote is to be
      * seen. */
     uint32_t before = atomic_fetch_sub_explicit(&work->remaining, 1, memory_order_acq_rel);
@@ -227,6 +229,8 @@ core_view_ask(struct core *core, bool want_tenants, void *waiter)
     VT_ASSERT(core->magic == CORE_MAGIC);
     if (core->failed != VT_OK)
         return core->failed;
+    if (core->fence != NULL && fence_check_waiting(core->fence) != VT_OK)
+        return VT_FENCED;
     if (core->parts[0] == NULL)
         return vt_err_detail(VT_NOT_FOUND, "the store has no catalog yet");
     vt_err err = core_work_open(core, WORK_SNAPSHOT, &work);

@@ -60,6 +60,7 @@ sealed_add(struct part *part, struct sealed *sealed)
         part->sealed = grown;
         part->sealed_capacity = capacity;
     }
+    part_guard(part, sealed);
     part->sealed[part->sealed_count++] = sealed_get(sealed);
     return VT_OK;
 }
@@ -124,6 +125,7 @@ part_open(const struct part_options *options, struct part **out_part)
     part->magic = PART_MAGIC;
     part->partition = options->partition;
     part->key = options->key;
+    part->fence = options->fence;
     part->catalog = options->catalog;
     part->dedup = options->dedup;
     part->generation = 1;

@@ -26,6 +26,7 @@
 #include "batch.h"
 #include "catalog.h"
 #include "epoch.h"
+#include "fence.h"
 #include "sealed.h"
 #include "venturi/hash.h"
 
@@ -40,6 +41,7 @@ struct part_options {
     struct io *io;                 /* the segments' disk; NULL: they are read one id at a time */
     uint64_t next_commit;          /* number and position that come next */
     uint64_t next_position;
+    struct fence *fence;   /* told of damage in segments; NULL: it is an error and no more */
     struct vt_bytes state; /* what part_save made at the last cut; empty for a new store */
     uint32_t sealed_count;
     struct sealed **sealed; /* this partition's segments, oldest first; the part takes references */

@@ -71,6 +71,7 @@ struct part {
     uint32_t partition;
     struct vt_hash_key key;
     const struct catalog *catalog;
+    struct fence *fence;        /* may be NULL */
     struct dedup *dedup;        /* the store's */
     _Atomic uint64_t ids_known; /* written by the owner */
     struct epoch *epoch;        /* the open one */
@@ -106,6 +107,17 @@ part_bytes_free(struct vt_bytes bytes)
     } data = {.read = bytes.data};
 
     free(data.owned);
+}
+
+/* A segment that the partition gets, before its readers do. */
+static inline void
+part_guard(const struct part *part, struct sealed *sealed)
+{
+    if (part->fence == NULL)
+        return;
+    struct segment_guard guard = fence_guard(part->fence, part->partition);
+
+    sealed_set_guard(sealed, &guard);
 }
 
 /* The position before the commit at hand is what a tick or close of it names. */

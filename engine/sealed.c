@@ -112,6 +112,12 @@ sealed_put(struct sealed *sealed)
     free(sealed);
 }
 
+void
+sealed_set_guard(struct sealed *sealed, const struct segment_guard *guard)
+{
+    segment_set_guard(sealed->segment, guard);
+}
+
 const struct segment_id *
 sealed_id(const struct sealed *sealed)
 {

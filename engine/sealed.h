@@ -34,6 +34,9 @@ VT_MUST_CHECK vt_err sealed_open(struct io *io, const struct store_segment *segm
 struct sealed *sealed_get(struct sealed *sealed);
 void sealed_put(struct sealed *sealed); /* NULL is allowed */
 
+/* Before others have it. */
+void sealed_set_guard(struct sealed *sealed, const struct segment_guard *guard);
+
 const struct segment_id *sealed_id(const struct sealed *sealed);
 const struct catalog *sealed_catalog(const struct sealed *sealed);
 uint64_t sealed_row_count(const struct sealed *sealed);

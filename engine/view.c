@@ -35,6 +35,16 @@ view_part_has(const struct view *view, const struct part_snapshot *part, struct 
            batch_partition(&view->key, view->part_count, tenant) == part->partition;
 }
 
+vt_err
+view_fenced(const struct view *view, struct vt_str tenant)
+{
+    if (view->fence == NULL)
+        return VT_OK;
+    if (tenant.size == 0)
+        return fence_check_all(view->fence);
+    return fence_check(view->fence, batch_partition(&view->key, view->part_count, tenant));
+}
+
 static vt_err
 epoch_block(void *context, const struct row_block *block, const struct vt_hash128 *identity)
 {

@@ -19,6 +19,7 @@ struct view {
     uint64_t commit;
     int64_t arrival_us;
     uint64_t history;
+    struct fence *fence; /* NULL: damage is an error and no more */
     uint32_t fork_count; /* restores that led to it: cursors of before hold */
     struct store_fork forks[STORE_FORKS_MAX];
     struct vt_hash_key key;        /* which partition a tenant lives in */
@@ -27,6 +28,9 @@ struct view {
     struct part_snapshot *parts;
 };
 void view_put(struct view *view); /* releases what it holds, not the struct */
+
+/* VT_FENCED where a partition that the tenant may live in (empty: any) waits for a repair. */
+VT_MUST_CHECK vt_err view_fenced(const struct view *view, struct vt_str tenant);
 
 /* All accepted rows, segment by segment and epoch by epoch of the partitions that the tenant may
  * live in. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -62,12 +63,30 @@ listen_http(const struct http_options *options, int *out_fd, uint16_t *out_port)
 
 /* ---- jobs */
 
+/* Damage that this request met has fenced its partition: say so, as the next one is told. */
+static vt_err
+damage_tell(struct http_request *request, vt_err err)
+{
+    struct fence *fence = core_fence(request->http->options.server->core);
+    char detail[512];
+
+    (void)snprintf(detail, sizeof detail, "%s", vt_err_last());
+    vt_err fenced = fence == NULL ? VT_OK : fence_check_all(fence);
+
+    if (fenced != VT_OK)
+        return fenced;
+    vt_err_clear();
+    return vt_err_detail(err, "%s", detail);
+}
+
 void
 http_handle(struct http_request *request)
 {
     vt_err_clear();
     vt_err err = request->route->handle(request);
 
+    if (err == VT_DAMAGED || err == VT_IO)
+        err = damage_tell(request, err);
     if (err != VT_OK)
         request_refuse(request, err, 0);
     vt_err_clear();

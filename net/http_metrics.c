@@ -101,6 +101,8 @@ handle_metrics(struct http_request *request)
         {"venturi_frame_errors_total", "counter", "Error frames sent.", conns->errors_sent},
         {"venturi_received_bytes_total", "counter", "Bytes received on frame connections.",
          conns->bytes_received},
+        {"venturi_fenced_partitions", "gauge",
+         "Partitions whose sealed data is damaged and waits for venturi repair.", stats->fenced},
         {"venturi_http_connections", "gauge", "Open HTTP connections.",
          atomic_load(&request->http->connections)},
         {"venturi_http_body_bytes", "gauge", "Memory held by request bodies.",

@@ -36,6 +36,7 @@ http_status(vt_err err)
         {VT_OVER_CREDIT, 503},
         {VT_DEDUP_FULL, 503},
         {VT_DISK_FULL, 503},
+        {VT_FENCED, 503},
         {VT_STOPPING, 503},
         {VT_BAD_CATALOG, 422},
         {VT_NOT_EXTENSION, 409},

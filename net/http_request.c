@@ -49,6 +49,13 @@ request_view(struct http_request *request, bool want_tenants, struct view **out_
         request_view_put(call.view);
         return vt_err_detail(VT_NOT_FOUND, "the store has no catalog yet");
     }
+    /* Counters are no sealed data: the summary is told in any case. */
+    if (request->route->handle != handle_summary)
+        err = view_fenced(call.view, request->query.tenant);
+    if (err != VT_OK) {
+        request_view_put(call.view);
+        return err;
+    }
     request_position(request, call.view->position);
     *out_view = call.view;
     return VT_OK;

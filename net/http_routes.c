@@ -3,6 +3,7 @@
  * people.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "http_internal.h"
@@ -73,16 +74,27 @@ handle_live(struct http_request *request)
 /* Nothing has become durable for so long: the disk hangs. Its own hiccups take some 10 ms. */
 #define READY_WRITE_NS INT64_C(5000000000)
 
-/* Ready is: the front thread answers, so recovery is over and no end has begun, and events are
- * taken. Readers are answered without that, too. */
+/* Ready is: the front thread answers, so recovery is over and no end has begun, events are taken, and
+ * no worker waits for a repair. Partitions that are fenced are noted: the others are answered. */
 vt_err
 handle_ready(struct http_request *request)
 {
     struct call call = {.kind = CALL_STATS};
     vt_err err = request_call(request, &call);
 
+    struct fence *fence = core_fence(request->http->options.server->core);
+    char text[640];
+
+    if (err == VT_OK)
+        err = fence_check_waiting(fence);
     if (err != VT_OK)
         return err;
+    bool fenced = fence_check_all(fence) != VT_OK;
+    int size = snprintf(text, sizeof text, "ready%s%s\n", fenced ? ", but " : "",
+                        fenced ? vt_err_last() : "");
+
+    VT_ASSERT(size > 0 && (size_t)size < sizeof text);
+    vt_err_clear();
     request_position(request, call.stats.position);
     if (call.stats.disk_full)
         return vt_err_detail(VT_DISK_FULL,
@@ -96,7 +108,7 @@ handle_ready(struct http_request *request)
         return VT_AGAIN;
     }
     request->content_type = "text/plain";
-    return spool_add(&request->spool, "ready\n", 6);
+    return spool_add(&request->spool, text, (uint64_t)size);
 }
 
 /* ---- queries */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server_internal.h"
@@ -16,6 +17,7 @@
 #include "venturi/assert.h"
 
 #define SERVER_RING_ENTRIES 4096
+#define DAMAGE_WAIT_NS      100000000L
 #define DRAIN_ROUNDS        500
 #define DRAIN_WAIT_NS       INT64_C(10000000)
 
@@ -33,6 +35,17 @@ server_seal(void *context, struct cut *cut)
     struct server *server = context;
 
     workers_seal(server->workers, cut);
+}
+
+/* A worker met damage: it asks again until the bytes are repaired or the daemon is to stop. */
+static bool
+server_damage_wait(void *context)
+{
+    struct server *server = context;
+    const struct timespec wait = {0, DAMAGE_WAIT_NS};
+
+    (void)nanosleep(&wait, NULL); /* woken early is no harm */
+    return atomic_load(&server->stopping) == 0;
 }
 
 static void
@@ -176,6 +189,7 @@ open_core(struct server *server)
         .seal = server_seal,
         .acked = server_acked,
         .viewed = server_viewed,
+        .damage_wait = server_damage_wait,
         .context = server,
     };
     struct core_options options = {

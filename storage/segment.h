@@ -112,5 +112,30 @@ VT_MUST_CHECK vt_err segment_plan_part(const struct segment *segment, const stru
 /* Damage that a caller found in a part: a detail with file and offset. */
 vt_err segment_part_damaged(const struct segment *segment, const struct chunk_info *info,
                             uint64_t offset, vt_err reason);
-/* Every byte of the file against its checksum, every chunk decoded, every zone map, every gap. */
+/* Every byte of the file against its checksum, every chunk decoded, every zone map, every gap; the
+ * first damage. The other one tells all of them and fails only where it cannot look. */
 VT_MUST_CHECK vt_err segment_verify(const struct segment *segment);
+struct segment_damage {
+    uint64_t offset;
+    vt_err err;
+    const char *text;
+    const struct chunk_info *chunk; /* NULL: no chunk's bytes but header, directory, gaps */
+};
+typedef void (*segment_report)(void *context, const struct segment_damage *damage);
+VT_MUST_CHECK vt_err segment_verify_each(const struct segment *segment, segment_report report,
+                                         void *context);
+
+/* Who is asked when a reader meets bytes of a chunk that are damaged or cannot be read. `damaged`
+ * gives VT_AGAIN: they are good now; or what the reader is told. On the reader's thread. `closed`
+ * says that the segment goes. Set before others have it. */
+struct segment_guard {
+    vt_err (*damaged)(void *context, const struct segment *segment, const struct chunk_info *chunk,
+                      vt_err err);
+    void (*closed)(void *context, const struct segment *segment);
+    void *context;
+};
+void segment_set_guard(struct segment *segment, const struct segment_guard *guard);
+
+/* Whether a chunk is good, in the file that is open or else in the one that stands under its name
+ * by now and is the same but for its damage: then that one is read from here on. */
+VT_MUST_CHECK vt_err segment_reopen(const struct segment *segment, const struct chunk_info *chunk);

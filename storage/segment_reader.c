@@ -1,85 +1,77 @@
+#include "segment_internal.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "codec.h"
 #include "codec_scan.h"
-#include "segment.h"
-#include "segment_format.h"
 #include "venturi/assert.h"
 #include "venturi/hash.h"
 
-#define PATH_BYTES_MAX 256
-
 #define MIN_FILE_BYTES (sizeof(struct segment_header) + sizeof(struct segment_trailer))
 
-struct segment {
-    struct io_file *file;
-    struct segment_id id;
-    uint32_t seed;
-    uint64_t file_bytes;
-    struct segment_extent extent;
-    struct segment_entry *entries; /* extent.chunk_count, ascending by key */
-    char path[PATH_BYTES_MAX];
-};
-
-/* Damage at an offset of the file. A newer version is no damage and keeps its name. */
-static vt_err
-damaged(const struct segment *segment, uint64_t offset, vt_err reason, const char *what)
+vt_err
+segment_damaged(const struct segment *segment, uint64_t offset, vt_err reason, const char *what)
 {
     return vt_err_detail(reason == VT_BAD_VERSION ? VT_BAD_VERSION : VT_DAMAGED,
                          "%s: offset %llu: %s: %s", segment->path, (unsigned long long)offset, what,
                          vt_err_text(reason));
 }
 
-/* A read within the size that the file had at open. */
-static vt_err
-bytes_read(const struct segment *segment, void *out, uint64_t size, uint64_t offset)
+static struct io_file *
+file_of(const struct segment *segment)
+{
+    return atomic_load_explicit(&segment->files->now, memory_order_acquire);
+}
+
+vt_err
+segment_bytes_read(const struct segment *segment, void *out, uint64_t size, uint64_t offset)
 {
     if (size == 0)
         return VT_OK;
-    vt_err err = io_read_at(segment->file, out, size, offset);
+    vt_err err = io_read_at(file_of(segment), out, size, offset);
 
     if (err == VT_END)
-        return damaged(segment, offset, VT_BAD_LENGTH, "the file became shorter");
+        return segment_damaged(segment, offset, VT_BAD_LENGTH, "the file became shorter");
     if (err != VT_OK)
         return vt_err_detail(err, "%s: offset %llu: %s", segment->path, (unsigned long long)offset,
                              vt_err_text(err));
     return VT_OK;
 }
 
-/* Header and trailer, against `id` where it is not NULL. */
-static vt_err
-ends_read(struct segment *segment, const struct segment_id *id)
+vt_err
+segment_ends_read(struct segment *segment, const struct segment_id *id)
 {
     struct segment_header header;
     struct segment_trailer trailer;
-    vt_err err = io_size(segment->file, &segment->file_bytes);
+    vt_err err = io_size(file_of(segment), &segment->file_bytes);
 
     if (err != VT_OK)
         return vt_err_detail(err, "%s: %s", segment->path, vt_err_text(err));
     if (segment->file_bytes < MIN_FILE_BYTES)
-        return damaged(segment, segment->file_bytes, VT_BAD_LENGTH, "the file is too short");
-    err = bytes_read(segment, &header, sizeof header, 0);
+        return segment_damaged(segment, segment->file_bytes, VT_BAD_LENGTH,
+                               "the file is too short");
+    err = segment_bytes_read(segment, &header, sizeof header, 0);
     if (err != VT_OK)
         return err;
     err = segment_header_check(&header, id);
     if (err != VT_OK)
-        return damaged(segment, 0, err, "header");
+        return segment_damaged(segment, 0, err, "header");
     segment_header_id(&header, &segment->id);
     segment->seed = segment_seed(&header);
 
     uint64_t offset = segment->file_bytes - sizeof trailer;
 
-    err = bytes_read(segment, &trailer, sizeof trailer, offset);
+    err = segment_bytes_read(segment, &trailer, sizeof trailer, offset);
     if (err != VT_OK)
         return err;
     err = segment_trailer_check(&trailer, segment->seed, segment->file_bytes, &segment->extent);
-    return err == VT_OK ? VT_OK : damaged(segment, offset, err, "trailer");
+    return err == VT_OK ? VT_OK : segment_damaged(segment, offset, err, "trailer");
 }
 
-/* The directory; its size is within the file's, which the trailer's check saw to. */
-static vt_err
-directory_read(struct segment *segment)
+/* Its size is within the file's, which the trailer's check saw to. */
+vt_err
+segment_directory_read(struct segment *segment)
 {
     const struct segment_extent *extent = &segment->extent;
     uint64_t size = (uint64_t)extent->chunk_count * sizeof *segment->entries;
@@ -89,24 +81,56 @@ directory_read(struct segment *segment)
     segment->entries = malloc(size + 1); /* never none */
     if (segment->entries == NULL)
         return VT_NOMEM;
-    vt_err err = bytes_read(segment, segment->entries, size, extent->directory_offset);
+    vt_err err = segment_bytes_read(segment, segment->entries, size, extent->directory_offset);
 
     if (err != VT_OK)
         return err;
     if (vt_crc32c_more(segment->seed, segment->entries, size) != extent->directory_crc)
-        return damaged(segment, extent->directory_offset, VT_BAD_CRC, "directory");
+        return segment_damaged(segment, extent->directory_offset, VT_BAD_CRC, "directory");
     for (uint32_t i = 0; i < extent->chunk_count; i++) {
         uint64_t offset = extent->directory_offset + (uint64_t)i * sizeof *segment->entries;
 
         err = segment_entry_check(&segment->entries[i], extent->directory_offset);
         if (err != VT_OK)
-            return damaged(segment, offset, err, "directory entry");
+            return segment_damaged(segment, offset, err, "directory entry");
         segment_entry_info(&segment->entries[i], &info);
         if (i > 0 && segment_key_compare(&before.key, &info.key) >= 0)
-            return damaged(segment, offset, VT_BAD_FORMAT, "directory order");
+            return segment_damaged(segment, offset, VT_BAD_FORMAT, "directory order");
         before = info;
     }
     return VT_OK;
+}
+
+static vt_err
+files_open(struct io *io, const char *path, struct segment_files **out_files)
+{
+    struct segment_files *files = calloc(1, sizeof *files);
+    struct io_file *file = NULL;
+
+    if (files == NULL)
+        return VT_NOMEM;
+    vt_err err = io_open(io, path, IO_OPEN_READ, &file);
+
+    if (err != VT_OK) {
+        free(files);
+        return err;
+    }
+    atomic_store_explicit(&files->now, file, memory_order_relaxed);
+    pthread_mutex_init(&files->lock, NULL);
+    *out_files = files;
+    return VT_OK;
+}
+
+static void
+files_close(struct segment_files *files)
+{
+    if (files == NULL)
+        return;
+    io_close_file(atomic_load_explicit(&files->now, memory_order_relaxed));
+    for (uint32_t i = 0; i < files->before_count; i++)
+        io_close_file(files->before[i]);
+    pthread_mutex_destroy(&files->lock);
+    free(files);
 }
 
 vt_err
@@ -115,18 +139,19 @@ segment_open(struct io *io, const char *path, const struct segment_id *id,
 {
     vt_err err;
 
-    if (strlen(path) >= PATH_BYTES_MAX)
+    if (strlen(path) >= SEGMENT_PATH_BYTES)
         return vt_err_detail(VT_INVALID, "%s: the path is too long", path);
     struct segment *segment = calloc(1, sizeof *segment);
 
     if (segment == NULL)
         return VT_NOMEM;
+    segment->io = io;
     memcpy(segment->path, path, strlen(path) + 1);
-    err = io_open(io, path, IO_OPEN_READ, &segment->file);
+    err = files_open(io, path, &segment->files);
     if (err == VT_OK)
-        err = ends_read(segment, id);
+        err = segment_ends_read(segment, id);
     if (err == VT_OK)
-        err = directory_read(segment);
+        err = segment_directory_read(segment);
     if (err != VT_OK) {
         segment_close(segment);
         return err;
@@ -140,9 +165,17 @@ segment_close(struct segment *segment)
 {
     if (segment == NULL)
         return;
-    io_close_file(segment->file);
+    if (segment->guard.closed != NULL)
+        segment->guard.closed(segment->guard.context, segment);
+    files_close(segment->files);
     free(segment->entries);
     free(segment);
+}
+
+void
+segment_set_guard(struct segment *segment, const struct segment_guard *guard)
+{
+    segment->guard = *guard;
 }
 
 const struct segment_id *
@@ -207,14 +240,14 @@ stored_read(const struct segment *segment, const struct chunk_info *info, uint8_
 {
     VT_ASSERT(info->offset <= segment->extent.directory_offset);
     VT_ASSERT(info->stored_bytes <= segment->extent.directory_offset - info->offset);
-    vt_err err = bytes_read(segment, out, info->stored_bytes, info->offset);
+    vt_err err = segment_bytes_read(segment, out, info->stored_bytes, info->offset);
 
     if (err != VT_OK)
         return err;
     uint32_t seed = segment_chunk_seed(segment->seed, &info->key);
 
     if (vt_crc32c_more(seed, out, info->stored_bytes) != info->stored_crc)
-        return damaged(segment, info->offset, VT_BAD_CRC, "stored bytes of a chunk");
+        return segment_damaged(segment, info->offset, VT_BAD_CRC, "stored bytes of a chunk");
     return VT_OK;
 }
 
@@ -236,15 +269,15 @@ stored_take(const struct segment *segment, const struct chunk_info *info, uint8_
     return VT_OK;
 }
 
-vt_err
-segment_read_integers(const struct segment *segment, const struct chunk_info *info,
-                      int64_t *out_values)
+static vt_err
+integers_read(const struct segment *segment, const struct chunk_info *info, int64_t *out_values)
 {
     uint32_t crc = segment_chunk_seed(segment->seed, &info->key);
     uint8_t *stored;
 
     if (!codec_is_integer(info->codec))
-        return damaged(segment, info->offset, VT_BAD_FORMAT, "a chunk that is not of integers");
+        return segment_damaged(segment, info->offset, VT_BAD_FORMAT,
+                               "a chunk that is not of integers");
     vt_err err = stored_take(segment, info, &stored);
 
     if (err != VT_OK)
@@ -253,21 +286,22 @@ segment_read_integers(const struct segment *segment, const struct chunk_info *in
                                 info->count, out_values, &crc);
     free(stored);
     if (err != VT_OK)
-        return damaged(segment, info->offset, err, "a chunk of integers");
+        return segment_damaged(segment, info->offset, err, "a chunk of integers");
     if (crc != info->decoded_crc)
-        return damaged(segment, info->offset, VT_BAD_CRC, "integers of a chunk");
+        return segment_damaged(segment, info->offset, VT_BAD_CRC, "integers of a chunk");
     return VT_OK;
 }
 
-vt_err
-segment_read_bytes(const struct segment *segment, const struct chunk_info *info, uint8_t *out_bytes)
+static vt_err
+chunk_bytes_read(const struct segment *segment, const struct chunk_info *info, uint8_t *out_bytes)
 {
     uint32_t seed = segment_chunk_seed(segment->seed, &info->key);
     uint8_t *stored;
     vt_err err;
 
     if (!codec_is_bytes(info->codec))
-        return damaged(segment, info->offset, VT_BAD_FORMAT, "a chunk that is not of bytes");
+        return segment_damaged(segment, info->offset, VT_BAD_FORMAT,
+                               "a chunk that is not of bytes");
     VT_ASSERT(info->codec != CODEC_RAW || info->stored_bytes == info->count); /* since open */
     if (info->codec == CODEC_RAW) { /* straight to where they are wanted */
         err = stored_read(segment, info, out_bytes);
@@ -281,10 +315,10 @@ segment_read_bytes(const struct segment *segment, const struct chunk_info *info,
                                  info->count, out_bytes);
         free(stored);
         if (err != VT_OK)
-            return damaged(segment, info->offset, err, "a chunk of bytes");
+            return segment_damaged(segment, info->offset, err, "a chunk of bytes");
     }
     if (vt_crc32c_more(seed, out_bytes, info->count) != info->decoded_crc)
-        return damaged(segment, info->offset, VT_BAD_CRC, "bytes of a chunk");
+        return segment_damaged(segment, info->offset, VT_BAD_CRC, "bytes of a chunk");
     return VT_OK;
 }
 
@@ -298,7 +332,7 @@ vt_err
 segment_part_damaged(const struct segment *segment, const struct chunk_info *info, uint64_t offset,
                      vt_err reason)
 {
-    return damaged(segment, info->offset + offset, reason, "a part of a chunk");
+    return segment_damaged(segment, info->offset + offset, reason, "a part of a chunk");
 }
 
 vt_err
@@ -307,7 +341,7 @@ segment_read_part(const struct segment *segment, const struct chunk_info *info, 
 {
     if (info->codec != CODEC_RAW || offset > info->count || part->bytes > info->count - offset)
         return segment_part_damaged(segment, info, 0, VT_BAD_LENGTH);
-    return bytes_read(segment, part->buffer, part->bytes, info->offset + offset);
+    return segment_bytes_read(segment, part->buffer, part->bytes, info->offset + offset);
 }
 
 vt_err
@@ -316,55 +350,58 @@ segment_plan_part(const struct segment *segment, const struct chunk_info *info, 
 {
     if (info->codec != CODEC_RAW || offset > info->count || part->bytes > info->count - offset)
         return segment_part_damaged(segment, info, 0, VT_BAD_LENGTH);
-    *out_read = (struct io_read){.file = segment->file,
+    *out_read = (struct io_read){.file = file_of(segment),
                                  .buffer = part->buffer,
                                  .offset = info->offset + offset,
                                  .bytes = part->bytes};
     return VT_OK;
 }
 
-static int
-offset_order(const void *a, const void *b)
-{
-    const struct chunk_info *left = a;
-    const struct chunk_info *right = b;
-
-    if (left->offset != right->offset)
-        return left->offset < right->offset ? -1 : 1;
-    /* An empty chunk shares its place with the next one, and stands before it. */
-    return left->stored_bytes < right->stored_bytes ? -1 : left->stored_bytes > right->stored_bytes;
-}
-
-/* The bytes between two parts are fewer than SEGMENT_ALIGN, and zero. */
 static vt_err
-gap_verify(const struct segment *segment, uint64_t end, uint64_t next)
-{
-    uint8_t gap[SEGMENT_ALIGN] = {0};
-
-    if (segment_align(end) != next)
-        return damaged(segment, end, VT_BAD_PLACE, "chunks overlap or leave a gap");
-    vt_err err = bytes_read(segment, gap, next - end, end);
-
-    if (err != VT_OK)
-        return err;
-    for (uint32_t i = 0; i < SEGMENT_ALIGN; i++)
-        if (gap[i] != 0)
-            return damaged(segment, end + i, VT_BAD_RESERVED, "between chunks");
-    return VT_OK;
-}
-
-static vt_err
-zone_verify(const struct segment *segment, const struct chunk_info *info, const int64_t *values)
+zone_check(const struct segment *segment, const struct chunk_info *info, const int64_t *values)
 {
     struct scan_span span = scan_span(values, info->count);
 
     if (span.min == info->min && span.max == info->max)
         return VT_OK;
-    return damaged(segment, info->offset, VT_BAD_FORMAT, "the zone map of a chunk");
+    return segment_damaged(segment, info->offset, VT_BAD_FORMAT, "the zone map of a chunk");
 }
 
-static vt_err
-chunk_verify(const struct segment *segment, const struct chunk_info *info)
+/* Whether a read is to be made again; else *err is its result. */
+static bool
+again(const struct segment *segment, const struct chunk_info *info, vt_err *err)
+{
+    if ((*err != VT_DAMAGED && *err != VT_IO) || segment->guard.damaged == NULL)
+        return false;
+    *err = segment->guard.damaged(segment->guard.context, segment, info, *err);
+    return *err == VT_AGAIN;
+}
+
+vt_err
+segment_read_integers(const struct segment *segment, const struct chunk_info *info,
+                      int64_t *out_values)
+{
+    vt_err err;
+
+    do
+        err = integers_read(segment, info, out_values);
+    while (again(segment, info, &err));
+    return err;
+}
+
+vt_err
+segment_read_bytes(const struct segment *segment, const struct chunk_info *info, uint8_t *out_bytes)
+{
+    vt_err err;
+
+    do
+        err = chunk_bytes_read(segment, info, out_bytes);
+    while (again(segment, info, &err));
+    return err;
+}
+
+vt_err
+segment_chunk_check(const struct segment *segment, const struct chunk_info *info)
 {
     bool integers = codec_is_integer(info->codec);
     uint64_t size = (uint64_t)info->count * (integers ? sizeof(int64_t) : 1);
@@ -373,57 +410,58 @@ chunk_verify(const struct segment *segment, const struct chunk_info *info)
 
     if (decoded == NULL)
         return VT_NOMEM;
-    if (integers) {
-        err = segment_read_integers(segment, info, decoded);
-        if (err == VT_OK)
-            err = zone_verify(segment, info, decoded);
-    } else {
-        err = segment_read_bytes(segment, info, decoded);
-    }
+    if (integers)
+        err = integers_read(segment, info, decoded);
+    else
+        err = chunk_bytes_read(segment, info, decoded);
+    if (err == VT_OK && integers)
+        err = zone_check(segment, info, decoded);
     free(decoded);
     return err;
 }
 
-/* Ends and directory once more from the file; what is in memory was checked at open. */
+/* Whether the file that stands under the name now is this segment, and its chunk good. */
 static vt_err
-frame_verify(const struct segment *segment, const char *path)
+fresh_check(const struct segment *segment, struct segment_files *files,
+            const struct chunk_info *info)
 {
-    struct segment again = {.file = segment->file};
+    struct segment fresh = {.io = segment->io, .files = files};
 
-    memcpy(again.path, path, strlen(path) + 1);
-    vt_err err = ends_read(&again, &segment->id);
+    memcpy(fresh.path, segment->path, sizeof fresh.path);
+    vt_err err = segment_ends_read(&fresh, &segment->id);
 
-    if (err == VT_OK)
-        err = directory_read(&again);
-    free(again.entries);
-    return err;
+    /* What is in memory holds for the new file when the trailer is the same: it has the checksum of
+     * the directory, which has those of the chunks. */
+    if (err == VT_OK &&
+        (fresh.extent.check != segment->extent.check || fresh.file_bytes != segment->file_bytes))
+        err = VT_DAMAGED;
+    return err == VT_OK ? segment_chunk_check(&fresh, info) : err;
 }
 
 vt_err
-segment_verify(const struct segment *segment)
+segment_reopen(const struct segment *segment, const struct chunk_info *info)
 {
-    uint32_t count = segment->extent.chunk_count;
-    uint64_t end = sizeof(struct segment_header);
-    vt_err err = frame_verify(segment, segment->path);
+    struct segment_files *files = segment->files;
+    struct segment_files *fresh = NULL;
 
-    if (err != VT_OK)
+    pthread_mutex_lock(&files->lock);
+    vt_err err = segment_chunk_check(segment, info); /* another thread may have done it */
+
+    if (err == VT_OK || files->before_count == SEGMENT_REOPENED_MAX) {
+        pthread_mutex_unlock(&files->lock);
         return err;
-    struct chunk_info *infos = malloc(count * sizeof *infos + 1);
-
-    if (infos == NULL)
-        return VT_NOMEM;
-    for (uint32_t i = 0; i < count; i++)
-        segment_entry_info(&segment->entries[i], &infos[i]);
-    if (count > 0)
-        qsort(infos, count, sizeof *infos, offset_order);
-    for (uint32_t i = 0; i < count && err == VT_OK; i++) {
-        err = gap_verify(segment, end, infos[i].offset);
-        if (err == VT_OK)
-            err = chunk_verify(segment, &infos[i]);
-        end = infos[i].offset + infos[i].stored_bytes;
     }
+    err = files_open(segment->io, segment->path, &fresh);
     if (err == VT_OK)
-        err = gap_verify(segment, end, segment->extent.directory_offset);
-    free(infos);
+        err = fresh_check(segment, fresh, info);
+    if (err == VT_OK) {
+        files->before[files->before_count++] =
+            atomic_load_explicit(&files->now, memory_order_relaxed);
+        atomic_store_explicit(&files->now, atomic_load_explicit(&fresh->now, memory_order_relaxed),
+                              memory_order_release);
+        atomic_store_explicit(&fresh->now, NULL, memory_order_relaxed);
+    }
+    files_close(fresh);
+    pthread_mutex_unlock(&files->lock);
     return err;
 }

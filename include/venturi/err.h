@@ -59,7 +59,8 @@
     X(VT_BAD_TIME, 54, false, "this is no valid time")                                 \
     X(VT_BAD_DECIMAL, 55, false, "this is no decimal number")                          \
     X(VT_SCALE, 56, false, "a decimal has more digits than its scale")                 \
-    X(VT_DIFFERENT, 57, false, "two results that must be equal differ")
+    X(VT_DIFFERENT, 57, false, "two results that must be equal differ")                \
+    X(VT_FENCED, 58, true, "sealed data is damaged and waits for its repair")
 
 typedef enum vt_err {
 #define VT_ERR_ENUM(name, code, retry, text) name = (code),
