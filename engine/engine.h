@@ -11,6 +11,7 @@
 #include "catalog.h"
 #include "content.h"
 #include "core.h"
+#include "damage_scope.h"
 #include "fence.h"
 #include "json_out.h"
 #include "part.h"

@@ -161,6 +161,8 @@ struct store_damage {
     uint64_t offset;
     vt_err err;
     const char *text;
+    const struct store_segment *segment; /* NULL: not of a segment */
+    const struct chunk_info *chunk;      /* of it; NULL: header, directory, gaps, all of it */
 };
 struct store_check {
     uint64_t files;

@@ -217,9 +217,32 @@ offset_of_detail(void)
     return at == NULL ? 0 : strtoull(at + sizeof word - 1, NULL, 10);
 }
 
+struct segment_look {
+    struct verifier *verifier;
+    const struct store_segment *named;
+};
+
+static void
+segment_note(void *context, const struct segment_damage *found)
+{
+    const struct segment_look *look = context;
+    const struct store_damage damage = {
+        .file = look->named->path,
+        .offset = found->offset,
+        .err = found->err,
+        .text = found->text,
+        .segment = look->named,
+        .chunk = found->chunk,
+    };
+
+    look->verifier->check.damages++;
+    look->verifier->report(look->verifier->context, &damage);
+}
+
 static void
 verify_segment(struct verifier *verifier, const struct store_segment *named)
 {
+    struct segment_look look = {verifier, named};
     struct segment *segment = NULL;
     uint64_t bytes = 0;
 
@@ -234,10 +257,21 @@ verify_segment(struct verifier *verifier, const struct store_segment *named)
                             named->file_bytes, bytes);
     if (err == VT_OK)
         err = segment_open(verifier->store->io, named->path, &named->id, &segment);
+    if (err == VT_OK && named->check != 0 && named->check != segment_check(segment))
+        err = vt_err_detail(VT_DAMAGED, "%s: offset 0: it is not the file that the manifest names",
+                            named->path);
     if (err == VT_OK)
-        err = segment_verify(segment);
-    if (err != VT_OK)
-        damaged(verifier, named->path, offset_of_detail(), err);
+        err = segment_verify_each(segment, segment_note, &look);
+    if (err != VT_OK) {
+        char text[512];
+
+        (void)snprintf(text, sizeof text, "%s",
+                       vt_err_last()[0] != '\0' ? vt_err_last() : vt_err_text(err));
+        const struct segment_damage found = {.offset = offset_of_detail(), .err = err, .text = text};
+
+        segment_note(&look, &found);
+        vt_err_clear();
+    }
     segment_close(segment);
 }
 

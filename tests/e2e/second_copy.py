@@ -176,6 +176,17 @@ def repaired(daemon, copy, chance):
     check(done.returncode == 4, f"verify of a damaged store: {done.returncode}")
     for path in chosen:
         check(os.path.basename(path) in done.stderr, f"verify does not name {path}")
+    told = [json.loads(line) for line in
+            venturi("verify", "--data", daemon.data, "--json").stdout.splitlines()]
+    damages = [line for line in told if line["kind"] == "damage"]
+    check(len(damages) >= len(chosen), f"{len(damages)} damages are told")
+    check(told[-1]["kind"] == "files" and told[-1]["damages"] == len(damages), f"{told[-1]}")
+    for line in damages:
+        if line["file"] == chosen[0]: # is not there: the manifest alone knows of it
+            check(line["tenants"] is None and line["rows"] > 0, f"{line}")
+        else:
+            check(line["tenants"] in (["acme"], None) and line["rows"] > 0, f"{line}")
+            check(line.get("first_time", "2023-11-14") >= "2023-11-14", f"{line}")
     done = venturi("repair", "--data", daemon.data, "--from", copy)
     check(done.returncode == 0 and done.stdout.count("repaired /") == len(chosen),
           f"repair: {done.returncode} {done.stdout}{done.stderr}")

@@ -8,19 +8,28 @@
 #include "store_view.h"
 #include "tools/common/options.h"
 #include "venturi/assert.h"
+#include "verify_damage.h"
 
 static const char help[] =
     "venturi verify - check every byte of a store\n"
     "\n"
     "example: venturi verify --data data\n"
+    "         venturi verify --data /mnt/copy\n"
+    "         venturi verify --data data --json | jq -c 'select(.kind == \"damage\")'\n"
     "\n"
-    "usage: venturi verify --data DIR\n"
+    "usage: venturi verify --data DIR [--json]\n"
     "\n"
     "Reads superblock, manifest, lanes and segments against their checksums and the chain of\n"
     "commits; computes the digest of the rows of every tenant and type of every segment again;\n"
     "compares the counters with the rows. Prints the store's digest: of rows, counters, windows,\n"
     "exceptions and feed, the same for any number of threads, batches, cuts and restarts. Never\n"
     "writes; beside a running daemon it sees what was durable when it began.\n"
+    "\n"
+    "It goes on behind a damage and tells all: file and offset, what is wrong, and for a segment the\n"
+    "partition, the tenants, types, rows and times that the bad bytes hold, as far as the rest of it\n"
+    "says. What to do then: venturi repair.\n"
+    "\n"
+    "  --json       damages and results as JSON Lines on standard output\n"
     "\n"
     "exit status: 0 done, 1 failed, 2 usage, 4 damage (file and offset on standard error)\n";
 
@@ -29,6 +38,7 @@ struct verify {
     uint64_t damages;
     uint64_t contents;
     uint64_t all_rows;
+    struct verify_teller teller;
 };
 
 static void
@@ -37,8 +47,7 @@ damage_print(void *context, const struct store_damage *damage)
     struct verify *verify = context;
 
     verify->damages++;
-    (void)fprintf(stderr, "%s: %s: offset %" PRIu64 ": %s (%s)\n", verify->name, damage->file,
-                  damage->offset, damage->text, vt_err_name(damage->err));
+    verify_damage_tell(&verify->teller, damage);
 }
 
 __attribute__((format(printf, 2, 3))) static void
@@ -160,11 +169,15 @@ state_check(struct verify *verify, const char *dir)
     if (err == VT_OK)
         err = view_digest(&store.view, digest);
     if (err == VT_OK) {
-        (void)printf("position %" PRIu64 ", rows %" PRIu64 ", sealed contents %" PRIu64 "\ndigest ",
+        (void)printf(verify->teller.json
+                         ? "{\"kind\":\"state\",\"position\":%" PRIu64 ",\"rows\":%" PRIu64
+                           ",\"contents\":%" PRIu64 ",\"digest\":\""
+                         : "position %" PRIu64 ", rows %" PRIu64 ", sealed contents %" PRIu64
+                           "\ndigest ",
                      store.view.position, verify->all_rows, verify->contents);
         for (uint32_t i = 0; i < sizeof digest; i++)
             (void)printf("%02x", digest[i]);
-        (void)printf("\n");
+        (void)printf(verify->teller.json ? "\"}\n" : "\n");
     }
     store_view_close(&store);
     return err;
@@ -177,9 +190,15 @@ files_check(struct verify *verify, const char *dir)
     struct store_check check = {.files = 0};
     vt_err err = store_view_open_files(dir, &store);
 
+    verify->teller.store = store.store;
+    verify->teller.io = store.io;
     if (err == VT_OK)
         err = store_verify(store.store, damage_print, verify, &check);
-    if (err == VT_OK)
+    if (err == VT_OK && verify->teller.json)
+        (void)printf("{\"kind\":\"files\",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64
+                     ",\"commits\":%" PRIu64 ",\"damages\":%" PRIu64 "}\n",
+                     check.files, check.bytes, check.commits, check.damages);
+    else if (err == VT_OK)
         (void)printf("files %" PRIu64 ", bytes %" PRIu64 ", commits in the lanes %" PRIu64
                      ", damages %" PRIu64 "\n",
                      check.files, check.bytes, check.commits, check.damages);
@@ -190,10 +209,11 @@ files_check(struct verify *verify, const char *dir)
 int
 command_verify(int argc, char **argv)
 {
-    struct verify verify = {.name = argv[0]};
+    struct verify verify = {.name = argv[0], .teller = {.name = argv[0]}};
     const char *data = NULL;
     const struct option_spec specs[] = {
         {.name = "data", .kind = OPTION_TEXT, .target = &data},
+        {.name = "json", .kind = OPTION_FLAG, .target = &verify.teller.json},
         {.name = NULL},
     };
     int first = 0;
