@@ -22,9 +22,11 @@ tell(const struct look *look, vt_err err, uint64_t offset, const struct chunk_in
 {
     if (err == VT_OK || err == VT_NOMEM)
         return err;
+    static const char word[] = "offset ";
     const char *text = vt_err_last();
+    const char *at = strstr(text, word); /* the byte, where it is known so well */
     const struct segment_damage damage = {
-        .offset = offset,
+        .offset = at == NULL ? offset : strtoull(at + sizeof word - 1, NULL, 10),
         .err = err,
         .text = text[0] != '\0' ? text : vt_err_text(err),
         .chunk = chunk,
