@@ -188,6 +188,6 @@ struct core_stats {
     uint64_t disk_kept_bytes; /* below so many free bytes nothing is taken */
     bool disk_full;           /* the door refuses with VT_DISK_FULL */
     bool seal_waits;          /* a cut found no space */
-    uint64_t fenced; /* partitions whose sealed data waits for a repair */
+    uint64_t fenced;          /* partitions whose sealed data waits for a repair */
 };
 void core_get_stats(const struct core *core, struct core_stats *out_stats);

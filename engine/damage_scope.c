@@ -22,11 +22,20 @@ static const char *
 kind_name(uint16_t kind)
 {
     static const char *const names[] = {
-        [SEAL_META] = "description", [SEAL_STRINGS] = "strings",     [SEAL_GROUPS] = "groups",
-        [SEAL_CONTENT] = "content",  [SEAL_ROWS] = "rows",           [SEAL_BLOCKS] = "blocks",
-        [SEAL_EXTRA] = "undeclared fields", [SEAL_IDS] = "ids",      [SEAL_CELLS] = "cells",
-        [SEAL_CELL_IDS] = "cells",   [SEAL_CELL_SETS] = "cells",     [SEAL_EXCEPTIONS] = "exceptions",
-        [SEAL_SETTLES] = "settles",  [SEAL_FEED] = "feed",
+        [SEAL_META] = "description",
+        [SEAL_STRINGS] = "strings",
+        [SEAL_GROUPS] = "groups",
+        [SEAL_CONTENT] = "content",
+        [SEAL_ROWS] = "rows",
+        [SEAL_BLOCKS] = "blocks",
+        [SEAL_EXTRA] = "undeclared fields",
+        [SEAL_IDS] = "ids",
+        [SEAL_CELLS] = "cells",
+        [SEAL_CELL_IDS] = "cells",
+        [SEAL_CELL_SETS] = "cells",
+        [SEAL_EXCEPTIONS] = "exceptions",
+        [SEAL_SETTLES] = "settles",
+        [SEAL_FEED] = "feed",
     };
 
     return kind < VT_COUNT(names) && names[kind] != NULL ? names[kind] : "unknown";

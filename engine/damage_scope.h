@@ -14,12 +14,12 @@
 #include "storage/storage.h"
 
 struct damage_scope {
-    const char *what;            /* "rows", "ids", "cells", ...; "all" without a chunk */
-    uint64_t rows;               /* of the segment in question */
-    bool tenants_known;          /* else they stand in what is damaged, too: any of the partition */
+    const char *what;   /* "rows", "ids", "cells", ...; "all" without a chunk */
+    uint64_t rows;      /* of the segment in question */
+    bool tenants_known; /* else they stand in what is damaged, too: any of the partition */
     uint32_t tenant_count;
     const struct vt_str **tenants; /* malloc */
-    const struct vt_str *type;   /* the only one; NULL: several, or not known */
+    const struct vt_str *type;     /* the only one; NULL: several, or not known */
     bool times_known;
     int64_t first_us; /* of events; of windows where cells or feed are damaged */
     int64_t last_us;

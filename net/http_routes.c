@@ -74,8 +74,8 @@ handle_live(struct http_request *request)
 /* Nothing has become durable for so long: the disk hangs. Its own hiccups take some 10 ms. */
 #define READY_WRITE_NS INT64_C(5000000000)
 
-/* Ready is: the front thread answers, so recovery is over and no end has begun, events are taken, and
- * no worker waits for a repair. Partitions that are fenced are noted: the others are answered. */
+/* Ready is: the front thread answers, so recovery is over and no end has begun, events are taken,
+ * and no worker waits for a repair. Partitions that are fenced are noted: others are answered. */
 vt_err
 handle_ready(struct http_request *request)
 {

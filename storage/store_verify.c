@@ -267,7 +267,8 @@ verify_segment(struct verifier *verifier, const struct store_segment *named)
 
         (void)snprintf(text, sizeof text, "%s",
                        vt_err_last()[0] != '\0' ? vt_err_last() : vt_err_text(err));
-        const struct segment_damage found = {.offset = offset_of_detail(), .err = err, .text = text};
+        const struct segment_damage found = {
+            .offset = offset_of_detail(), .err = err, .text = text};
 
         segment_note(&look, &found);
         vt_err_clear();

@@ -13,7 +13,7 @@ example: tools/soak.sh --kills 2000 --points 1000000
 example: tools/soak.sh --minutes 60
 
 usage: tools/soak.sh [--cases N] [--kills N] [--points N] [--images N]
-                     [--disks N] [--minutes N]
+                     [--disks N] [--damages N] [--minutes N]
 
   --cases N     random catalogs and streams against the oracle, engine and rating
   --kills N     SIGKILL at a random moment under load, then recovery and a full comparison
@@ -23,6 +23,8 @@ usage: tools/soak.sh [--cases N] [--kills N] [--points N] [--images N]
   --images N    power cuts of a real ext4 (as root), 200 of each history
   --disks N     small disks that foreign files fill and empty; and EIO at each of the first 1,000
                 writes and syncs of a script, ENOSPC at each call that may meet it
+  --damages N   random damages of sealed data, each repaired bit for bit from the second copy (10,000
+                take seconds); and N / 10 stores whose backup ends after each of its operations
   --minutes N   half of it the fuzzers, then all of the above in turn with fresh seeds
 
 Seeds are printed; logs stay in build/soak/. The end is a table of what ran.
@@ -33,7 +35,7 @@ EOF
 wanted=()
 while [ $# -gt 0 ]; do
     case "$1" in
-    --cases | --kills | --points | --images | --disks | --minutes)
+    --cases | --kills | --points | --images | --disks | --damages | --minutes)
         [[ "${2:-}" =~ ^[1-9][0-9]*$ ]] || {
             echo "soak.sh: $1 wants a number above 0" >&2
             exit 2
@@ -125,6 +127,13 @@ soak_images() { # COUNT
 soak_disks() { # COUNT
     build release || return
     step "disks" build/release/tests/sim/sim_disk --stride 1 --runs "$1" --seed "$(fresh_seed)"
+}
+
+soak_damages() { # COUNT
+    build release || return
+    step "damages repaired" build/release/tests/sim/sim_repair --damages "$1" --seed "$(fresh_seed)"
+    step "ends of a backup" build/release/tests/sim/sim_backup --runs $(($1 / 10 + 1)) \
+        --seed "$(fresh_seed)"
 }
 
 # fuzz_for NAME SECONDS: on a copy of the corpus, so that a run leaves no new file in the tree.

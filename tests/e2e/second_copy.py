@@ -81,8 +81,8 @@ def get(daemon, path):
 
 
 def follow(daemon, copy):
-    return subprocess.Popen([os.path.join(_daemon.BUILD, "venturi"), "backup", "--data", daemon.data,
-                             "--to", copy, "--follow", "--every", "1"],
+    return subprocess.Popen([os.path.join(_daemon.BUILD, "venturi"), "backup", "--data",
+                             daemon.data, "--to", copy, "--follow", "--every", "1"],
                             stderr=subprocess.PIPE, text=True)
 
 
