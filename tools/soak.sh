@@ -23,8 +23,8 @@ usage: tools/soak.sh [--cases N] [--kills N] [--points N] [--images N]
   --images N    power cuts of a real ext4 (as root), 200 of each history
   --disks N     small disks that foreign files fill and empty; and EIO at each of the first 1,000
                 writes and syncs of a script, ENOSPC at each call that may meet it
-  --damages N   random damages of sealed data, each repaired bit for bit from the second copy (10,000
-                take seconds); and N / 10 stores whose backup ends after each of its operations
+  --damages N   random damages of sealed data, each repaired bit for bit from the second copy;
+                and N / 10 stores whose backup ends after each of its operations
   --minutes N   half of it the fuzzers, then all of the above in turn with fresh seeds
 
 Seeds are printed; logs stay in build/soak/. The end is a table of what ran.

@@ -12,8 +12,8 @@ import _tree
 # Folder: what its files may include besides their own folder. An entry that ends in / stands for
 # all headers in that folder, but not below it.
 CONTRACTS = ["include/venturi/"]
-STORAGE = ["storage/storage.h", "storage/backup.h", "storage/io.h", "storage/log.h", "storage/segment.h",
-           "storage/base/"]
+STORAGE = ["storage/storage.h", "storage/backup.h", "storage/io.h", "storage/log.h",
+           "storage/segment.h", "storage/base/"]
 ENGINE = ["engine/engine.h"]
 CLIENT = ["net/client/"]
 NET = ["net/net.h", "net/zones.h"]

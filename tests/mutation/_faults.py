@@ -14,6 +14,8 @@ RATING = "rating_probe: python3 tests/prop/rating.py --cases 40 --seed 20"
 HOSTILE = "venturid venturi: python3 tests/e2e/hostile_frames.py"
 PEERS = "venturid venturi: python3 tests/e2e/many_peers.py"
 KILL = "venturid venturi: python3 tests/crash/kill.py --kills 4 --seed 1"
+SIM_BACKUP = "sim_backup --runs 20"
+SIM_REPAIR = "sim_repair --damages 400"
 SIM_DISK = "sim_disk --stride 25"
 FULL = "venturid venturi: python3 tests/e2e/full_disk.py"
 THREADS = "thread_core: timeout 15 BUILD/tests/thread/thread_core"
@@ -84,6 +86,36 @@ fault("verify does not see a lost last edit", "storage/manifest.c",
 fault("a reserved byte of the superblock is not looked at", "storage/superblock.c",
       "    return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);",
       "    return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size / 2) == 0);", SIM_FLIPS)
+
+# ---- the second copy
+
+fault("a copy's segment is not synced", "storage/copy_files.c",
+      "    return err == VT_OK ? io_sync(to) : err;", "    return err;", SIM_BACKUP)
+fault("a copy's lanes are not synced", "storage/backup_tail.c",
+      "            err = io_sync(copy->lane_files[i]);\n    if (err != VT_OK || lanes_written == 0)",
+      "            err = VT_OK;\n    if (err != VT_OK || lanes_written == 0)", SIM_BACKUP)
+fault("a copy keeps what its store lost", "storage/backup.c",
+      "        err = backup_tail_back(backup, common_number(backup));",
+      "        err = common_number(backup) > 0 ? VT_OK : VT_IO;", SIM_BACKUP)
+fault("a restored store counts its starts on", "storage/restore.c",
+      "    *out_start = ((newest >> 32) + 1) << 32 | random >> 1;",
+      "    *out_start = newest + 1;", SIM_BACKUP)
+fault("a file of another history repairs a store", "storage/copy_files.c",
+      "    if (err == VT_OK && named->check != 0 && named->check != segment_check(segment))",
+      "    if (err == VT_OK && named->check == 0 && named->check != segment_check(segment))",
+      SIM_REPAIR)
+fault("a repair trusts the copy", "storage/copy_files.c",
+      "        err = copy_segment_check(file->io, part, segment, store);", "        err = VT_OK;",
+      SIM_REPAIR)
+fault("a cursor of the lost future holds", "engine/view_feed.c",
+      "        if (number <= fork->number)", "        if (number > 0)", "test_core")
+fault("a fence falls by itself", "engine/fence.c",
+      "    return segment == NULL || segment_reopen(segment, &part->chunk) == VT_OK;",
+      "    return segment == NULL || segment_reopen(segment, &part->chunk) != VT_IO;", "test_fence")
+fault("another file of the name is taken into use", "storage/segment_reader.c",
+      "        err = VT_DAMAGED;\n    return err == VT_OK ? segment_chunk_check(&fresh, info) : err;",
+      "        err = VT_OK;\n    return err == VT_OK ? segment_chunk_check(&fresh, info) : err;",
+      "test_fence")
 
 # ---- the core: commits, acks, sessions, cuts
 
