@@ -33,7 +33,7 @@ must(vt_err err)
 }
 
 static void
-segment_write(struct io *io, const char *path, int64_t salt)
+segment_write(struct io *io, const char *path, int64_t salt, int64_t salt_second)
 {
     const struct segment_id id = {.store = 7, .cut = 5, .last_position = 9, .partition = DAMAGED};
     struct segment_writer *writer = NULL;
@@ -44,6 +44,7 @@ segment_write(struct io *io, const char *path, int64_t salt)
         values[i] = (int64_t)i * 7919 % 1009 + salt;
     must(segment_writer_open(io, path, &id, &writer));
     must(segment_put_integers(writer, (struct chunk_key){.kind = 1}, values, VALUES));
+    values[0] += salt_second;
     must(segment_put_integers(writer, (struct chunk_key){.kind = 2}, values, VALUES));
     must(segment_writer_finish(writer, &bytes));
     segment_writer_close(writer);
@@ -108,7 +109,7 @@ world_open(struct world *world)
     memset(world, 0, sizeof *world);
     must(io_sim_open(3, &world->io));
     must(io_make_dir(world->io, "d"));
-    segment_write(world->io, PATH, 0);
+    segment_write(world->io, PATH, 0, 0);
     world->good = file_read(world->io, PATH);
     must(fence_open(&options, &world->fence));
     must(segment_open(world->io, PATH, NULL, &world->segment));
@@ -172,14 +173,16 @@ Test(fence, one_partition_is_fenced_until_its_file_is_replaced, .timeout = 20)
 
 static const struct stranger_case {
     const char *name;
-    int64_t salt;      /* of the values of the file that takes the name */
-    uint64_t cut;      /* bytes off its end */
-    bool damaged_too;  /* the same chunk */
+    int64_t salt;        /* of the values of the file that takes the name */
+    int64_t salt_second; /* of the chunk that is not damaged */
+    uint64_t cut;        /* bytes off its end */
+    bool damaged_too;    /* the same chunk */
 } stranger_cases[] = {
     /* clang-format off */
-    { "other values",     1, 0, false },
-    { "cut short",        0, 9, false },
-    { "damaged as well",  0, 0, true },
+    { "other values",                       1, 0, 0, false },
+    { "other values but in the chunk",      0, 1, 0, false },
+    { "cut short",                          0, 0, 9, false },
+    { "damaged as well",                    0, 0, 0, true },
     /* clang-format on */
 };
 
@@ -192,7 +195,7 @@ Test(fence, a_file_that_is_not_the_same_lifts_nothing, .timeout = 20)
         world_open(&world);
         flip(&world, chunk_of(&world, 1).offset);
         cr_expect(chunk_read(&world, 1) == VT_DAMAGED, "%s", c->name);
-        segment_write(world.io, "d/other", c->salt);
+        segment_write(world.io, "d/other", c->salt, c->salt_second);
         struct vt_bytes other = file_read(world.io, "d/other");
 
         if (c->damaged_too)
