@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "venturi/assert.h"
 
@@ -98,7 +99,11 @@ raise_by(struct fence_part *part, const struct segment *segment, const struct ch
     if (is_raised(part))
         return;
     part->chunk = *chunk;
-    (void)snprintf(part->text, sizeof part->text, "%s", vt_err_last());
+    if (strstr(vt_err_last(), "offset ") != NULL)
+        (void)snprintf(part->text, sizeof part->text, "%s", vt_err_last());
+    else
+        (void)snprintf(part->text, sizeof part->text, "%s (offset %llu)", vt_err_last(),
+                       (unsigned long long)chunk->offset);
     atomic_store(&part->segment, segment);
     atomic_fetch_add(&part->fence->count, 1);
 }

@@ -368,6 +368,37 @@ page_damaged(const struct sealed *sealed, enum sealed_id_column column, uint32_t
     return sealed_damaged(sealed, what);
 }
 
+/* A page that is damaged or was not read: VT_AGAIN where its bytes were repaired and are read
+ * again, into the same place. */
+static vt_err
+page_again(const struct sealed *sealed, enum sealed_id_column column, uint32_t page,
+           const struct io_read *read)
+{
+    struct segment_part part = {read->buffer, read->bytes};
+    const struct sealed_directory *directory = NULL;
+    struct chunk_info info;
+    vt_err err = read->err;
+
+    if (err != VT_OK)
+        (void)vt_err_detail(err, "%s: a page of its id run cannot be read",
+                            segment_path(sealed->segment));
+    else
+        err = page_damaged(sealed, column, page);
+    if (segment_find(sealed->segment, page_key(column, page), &info) != VT_OK)
+        return err;
+    err = segment_ask_guard(sealed->segment, &info, err);
+    if (err != VT_AGAIN)
+        return err;
+    err = sealed_load(sealed, &directory);
+    if (err != VT_OK)
+        return err;
+    const int64_t *ends = column == SEALED_ID_KEYS ? directory->id_keys_end : directory->id_ids_end;
+    uint64_t from = page % SEAL_ID_PAGES == 0 ? 0 : (uint64_t)ends[page - 1];
+
+    err = segment_read_part(sealed->segment, &info, from, &part);
+    return err == VT_OK ? VT_AGAIN : err;
+}
+
 static bool
 id_equal(const struct row_id *a, const struct row_id *b)
 {
@@ -384,11 +415,15 @@ sealed_id_span(const struct sealed *sealed, uint32_t page, const struct io_read 
     uint32_t first = 0;
     uint32_t end;
 
-    if (read->err != VT_OK)
-        return vt_err_detail(read->err, "%s: a page of keys cannot be read",
-                             segment_path(sealed->segment));
-    if (id_page_get_keys(page_seed(sealed, SEALED_ID_KEYS, page), bytes, count, keys) != VT_OK)
-        return page_damaged(sealed, SEALED_ID_KEYS, page);
+    vt_err err = read->err;
+
+    while (err != VT_OK ||
+           id_page_get_keys(page_seed(sealed, SEALED_ID_KEYS, page), bytes, count, keys) != VT_OK) {
+        err = page_again(sealed, SEALED_ID_KEYS, page, read);
+        if (err != VT_AGAIN)
+            return err;
+        err = VT_OK;
+    }
     while (first < count && keys[first] < key)
         first++;
     for (end = first; end < count && keys[end] == key;)
@@ -411,12 +446,15 @@ sealed_id_row(const struct sealed *sealed, struct sealed_id_place *place,
     struct id_page ids;
     uint64_t offset = 0;
 
-    if (read->err != VT_OK)
-        return vt_err_detail(read->err, "%s: a page of ids cannot be read",
-                             segment_path(sealed->segment));
-    if (id_page_open(page_seed(sealed, SEALED_ID_IDS, place->page), bytes,
-                     page_ids(sealed, place->page), &ids) != VT_OK)
-        return page_damaged(sealed, SEALED_ID_IDS, place->page);
+    vt_err err = read->err;
+
+    while (err != VT_OK || id_page_open(page_seed(sealed, SEALED_ID_IDS, place->page), bytes,
+                                        page_ids(sealed, place->page), &ids) != VT_OK) {
+        err = page_again(sealed, SEALED_ID_IDS, place->page, read);
+        if (err != VT_AGAIN)
+            return err;
+        err = VT_OK;
+    }
     for (uint32_t i = id_page_skip(&ids, place->first, &offset); i < place->end; i++) {
         if (id_page_next(&ids, i, &offset, text, &entry) != VT_OK)
             return page_damaged(sealed, SEALED_ID_IDS, place->page);

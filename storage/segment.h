@@ -135,6 +135,8 @@ struct segment_guard {
     void *context;
 };
 void segment_set_guard(struct segment *segment, const struct segment_guard *guard);
+/* For who checks parts by itself: the guard's answer to `err`, or `err` where there is no guard. */
+vt_err segment_ask_guard(const struct segment *segment, const struct chunk_info *chunk, vt_err err);
 
 /* Whether a chunk is good, in the file that is open or else in the one that stands under its name
  * by now and is the same but for its damage: then that one is read from here on. */

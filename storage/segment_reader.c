@@ -367,13 +367,19 @@ zone_check(const struct segment *segment, const struct chunk_info *info, const i
     return segment_damaged(segment, info->offset, VT_BAD_FORMAT, "the zone map of a chunk");
 }
 
+vt_err
+segment_ask_guard(const struct segment *segment, const struct chunk_info *chunk, vt_err err)
+{
+    if ((err != VT_DAMAGED && err != VT_IO) || segment->guard.damaged == NULL)
+        return err;
+    return segment->guard.damaged(segment->guard.context, segment, chunk, err);
+}
+
 /* Whether a read is to be made again; else *err is its result. */
 static bool
 again(const struct segment *segment, const struct chunk_info *info, vt_err *err)
 {
-    if ((*err != VT_DAMAGED && *err != VT_IO) || segment->guard.damaged == NULL)
-        return false;
-    *err = segment->guard.damaged(segment->guard.context, segment, info, *err);
+    *err = segment_ask_guard(segment, info, *err);
     return *err == VT_AGAIN;
 }
 
