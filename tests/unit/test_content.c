@@ -132,18 +132,18 @@ digest(const struct row *rows, bool cuts, uint64_t seed, uint8_t out_sha256[32])
     struct arena arena;
 
     arena_init(&arena, 1 << 16);
-    cr_assert_eq(content_open(!cuts, &content), VT_OK);
+    VT_ASSERT(content_open(!cuts, &content) == VT_OK);
     for (uint32_t i = 0; i < ROWS;) {
         uint32_t count = cuts ? 1 + (uint32_t)(next_random(&seed) % 100) : ROWS;
 
         count = count < ROWS - i ? count : ROWS - i;
         struct row_block block = block_make(&arena, rows + i, count, cuts ? 1 + i : 1);
 
-        cr_assert_eq(content_add(content, &block, 0, count / 2), VT_OK);
-        cr_assert_eq(content_add(content, &block, count / 2, count - count / 2), VT_OK);
+        VT_ASSERT(content_add(content, &block, 0, count / 2) == VT_OK);
+        VT_ASSERT(content_add(content, &block, count / 2, count - count / 2) == VT_OK);
         i += count;
     }
-    cr_assert_eq(content_finish(content, out_sha256), VT_OK);
+    VT_ASSERT(content_finish(content, out_sha256) == VT_OK);
     content_close(content);
     arena_deinit(&arena);
 }

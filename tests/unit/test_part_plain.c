@@ -94,8 +94,8 @@ as_columns(struct part_world *world, const struct usage *usage)
         VT_FRAME_BATCH_COLUMNS, usage->count, {payload, column_frame_encode(&columns, payload)}};
     struct batch *batch = NULL;
 
-    cr_assert(batch_decode(&world->maker.arena, &options, &frame, &batch) == VT_OK);
-    cr_assert(batch->plain);
+    VT_ASSERT(batch_decode(&world->maker.arena, &options, &frame, &batch) == VT_OK);
+    VT_ASSERT(batch->plain);
     batch->first_position = world->maker.position;
     world->maker.position += usage->count;
     world->maker.sequence += usage->count;
@@ -126,7 +126,7 @@ as_rows(struct part_world *world, const struct usage *usage)
     struct batch *batch =
         event_batch(&world->maker, world->catalogs[world->catalog], events, usage->count);
 
-    cr_assert(!batch->plain);
+    VT_ASSERT(!batch->plain);
     free(events);
     return batch;
 }
@@ -139,9 +139,9 @@ take(struct part_world *world, const struct usage *usage, bool columns)
 
     batch->number = world->number;
     batch->arrival_us = world->arrival_us;
-    cr_assert(part_apply(world->part, batch, usage->select, usage->selected) == VT_OK);
+    VT_ASSERT(part_apply(world->part, batch, usage->select, usage->selected) == VT_OK);
     for (uint32_t i = 0; i < usage->selected; i++)
-        cr_assert(batch->verdict[usage->select[i]] == VT_ACCEPTED);
+        VT_ASSERT(batch->verdict[usage->select[i]] == VT_ACCEPTED);
     part_world_end(world);
 }
 
@@ -186,8 +186,8 @@ lines_of(struct epoch *epoch)
         .tenant = CATALOG_NONE, .type = CATALOG_NONE, .block = row_lines, .context = out};
 
     VT_ASSERT(out != NULL);
-    cr_assert(epoch_mark_take(epoch, &mark) == VT_OK);
-    cr_assert(epoch_scan_rows(&mark, &scan) == VT_OK);
+    VT_ASSERT(epoch_mark_take(epoch, &mark) == VT_OK);
+    VT_ASSERT(epoch_scan_rows(&mark, &scan) == VT_OK);
     epoch_mark_put(&mark);
     (void)fclose(out);
     return text;

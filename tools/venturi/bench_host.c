@@ -2,6 +2,7 @@
 #include "bench_host.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,14 @@ text_take(const char *text, char *out, size_t size)
 {
     size_t used = 0;
 
-    for (; *text != '\0' && *text != '\n' && used < size - 1; text++)
-        out[used++] = *text < ' ' || *text > '~' || *text == '"' || *text == '\\' ? ' ' : *text;
+    for (; *text != '\0' && *text != '\n' && used < size - 1; text++) {
+        bool plain = *text >= ' ' && *text <= '~' && *text != '"' && *text != '\\';
+
+        out[used] = ' ';
+        if (plain)
+            out[used] = *text;
+        used++;
+    }
     out[used] = '\0';
 }
 
