@@ -13,7 +13,8 @@ TABLE = ("tenant LowCardinality(String), type LowCardinality(String),"
          " subject LowCardinality(String) CODEC(ZSTD), region LowCardinality(String) CODEC(ZSTD)")
 # Sums first, prices joined to the few sums: the price of a unit may be taken out of the sum.
 QUERY = ("SELECT tenant, type, total, total * price AS amount FROM (SELECT tenant, type,"
-         " sum(quantity) AS total FROM events GROUP BY tenant, type) JOIN prices USING (type)")
+         " sum(quantity) AS total FROM events GROUP BY tenant, type) AS sums"
+         " JOIN prices USING (type)")
 
 
 def _ask(session, query):
