@@ -117,7 +117,10 @@ verify_manifest(struct verifier *verifier)
         err = manifest_open(store->io, store->dir, store->superblock.store, &manifest);
         if (err != VT_OK)
             break;
-        bad = manifest_short_copies(manifest, ends);
+        /* A backup that was killed leaves what a crash may leave, and no start heals it. */
+        bad = (store->superblock.flags & SUPERBLOCK_COPY) != 0
+                  ? manifest_bad_copies(manifest)
+                  : manifest_short_copies(manifest, ends);
         looks = manifest_bad_copies(manifest) == 0 ? MANIFEST_LOOKS : 2;
         manifest_close(manifest);
     }
