@@ -44,6 +44,10 @@ core_open(const struct core_options *options, struct core **out_core)
         core->options.dedup_ids_max = CORE_DEDUP_IDS_DEFAULT;
     if (core->options.cut_bytes == 0)
         core->options.cut_bytes = CORE_CUT_BYTES_DEFAULT;
+    if (core->options.merge_width == 0)
+        core->options.merge_width = CORE_MERGE_WIDTH_DEFAULT;
+    VT_ASSERT(core->options.merge_width <= SEAL_MERGE_MAX);
+    core->merge_look = true;
     core->inline_state = (struct core_inline){.core = core, .worker_count = options->worker_count};
     if (options->callbacks != NULL)
         core->callbacks = *options->callbacks;
@@ -103,6 +107,7 @@ core_close(struct core *core)
         core->cut_first = cut->next;
         core_cut_free(core, cut);
     }
+    core_merge_free(core->merge);
     for (uint32_t p = 0; core->parts != NULL && p < core->partition_count; p++)
         part_free(core->parts[p]);
     free(core->parts);
@@ -258,6 +263,9 @@ work_finish(struct core *core, struct work *work)
         break;
     case WORK_SEALED:
         break;
+    case WORK_MERGED:
+        core_merge_swapped(core);
+        break;
     }
     core_work_free(core, work);
 }
@@ -297,6 +305,8 @@ core_poll(struct core *core, int64_t wait_ns)
         work->next = NULL;
         work_finish(core, work);
     }
+    if (core->log != NULL)
+        core_merge_next(core);
     return core->failed;
 }
 

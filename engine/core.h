@@ -1,8 +1,8 @@
 /*
  * core.h - the engine put together: from frames to commits, from commits to partitions, to cuts, to
  * views. It owns no thread and reads no clock: time, frames and completions are handed in, work
- * goes out by callbacks. The daemon runs core_work on worker threads and core_seal on a sealer;
- * tests and tools run the very same inline (core_inline).
+ * goes out by callbacks. The daemon runs core_work on worker threads, core_seal on a sealer and
+ * core_merge on a merger; tests and tools run the very same inline (core_inline).
  *
  *   front thread                                   workers                       sealer
  *   core_add_frame  copy, decode, sessions
@@ -12,6 +12,8 @@
  *                   all parts cut ──seal()──────────────────────────────────────▶ core_seal:
  *                   segments,
  *   core_sealed     lanes are free  ──dispatch──▶ part_sealed                       manifest edit
+ *   core_poll       what to merge?  ──merge()──▶ core_merge: the merger writes, the sealer edits
+ *   core_merged     all have an edit ──dispatch──▶ part_merged; then the inputs' files go
  *
  * One order: every change of state is a record in a commit; verdicts and acks follow commit by
  * commit. A view is given out only when the commit that it shows is durable.
@@ -22,7 +24,8 @@
  *         acked any more and the process should end. A full disk is no failure: what is taken stays
  *         in the lanes, the door refuses with VT_DISK_FULL, all else goes on, and core_look finds
  *         out when there is space again. Damage in sealed data fences its partition: fence.h.
- * Thread: the front thread, but core_work (worker's) and core_seal (sealer's).
+ * Thread: the front thread, but core_work (worker's), core_seal (sealer's) and core_merge (by its
+ *         stage).
  */
 #pragma once
 
@@ -36,8 +39,9 @@
 #include "view.h"
 
 struct core;
-struct work; /* one thing for every worker to do, in order */
-struct cut;  /* frozen epochs of all partitions, to be sealed */
+struct work;       /* one thing for every worker to do, in order */
+struct cut;        /* frozen epochs of all partitions, to be sealed */
+struct core_merge; /* segments that become one */
 
 struct core_ack {
     vt_err err;
@@ -54,6 +58,9 @@ struct core_callbacks {
     /* The sealer must call core_seal(core, cut), then the front thread core_sealed(core, cut). One
      * at a time. */
     void (*seal)(void *context, struct cut *cut);
+    /* The thread of the merge's stage must call core_merge(core, merge, pause), then the front
+     * thread core_merged(core, merge). One at a time. NULL: segments are not merged. */
+    void (*merge)(void *context, struct core_merge *merge);
     /* A batch is durable and its verdicts are decided; `batch` is NULL for a resend of
      * `event_count` events, for a record that is no frame, or where err is not VT_OK. Valid for the
      * call. */
@@ -68,13 +75,14 @@ struct core_callbacks {
 
 struct core_options {
     struct io *io;      /* the front thread's; with a ring unless read_only */
-    struct io *seal_io; /* the sealer's; synchronous calls only */
+    struct io *seal_io; /* the sealer's and the merger's; synchronous calls only */
     struct store *store;
     uint32_t worker_count;                  /* 1 to STORE_PARTITIONS_MAX */
     uint64_t dedup_ids_max;                 /* of the whole store; 0: 64 Mi; see dedup.h */
     uint64_t cut_bytes;                     /* bytes of frames after which a cut comes; 0: 64 MiB */
     const struct core_callbacks *callbacks; /* NULL: core_inline */
-    bool read_only;                         /* recover and view only */
+    uint32_t merge_width; /* segments that become one, 2 to 16; 0: 8, 1: none ever */
+    bool read_only;       /* recover and view only */
 };
 
 VT_MUST_CHECK vt_err core_open(const struct core_options *options, struct core **out_core);
@@ -159,6 +167,22 @@ VT_MUST_CHECK vt_err core_sealed(struct core *core, struct cut *cut);
  * looks is measured by the last one. */
 void core_look(struct core *core);
 
+/* A merge goes through three stages, each a core_merge on the thread that it says and then a
+ * core_merged on the front thread, until that asks for the next by the callback or is done. */
+enum core_merge_stage {
+    CORE_MERGE_WRITE = 1, /* the merger's: writes and opens the merged segment */
+    CORE_MERGE_EDIT,      /* the sealer's, which has the manifest */
+    CORE_MERGE_DROP,      /* the merger's: removes the inputs' files */
+};
+enum core_merge_stage core_merge_stage(const struct core_merge *merge);
+/* Asked between pieces of the writing; an error ends the merge, which is no failure of the core. */
+struct core_pause {
+    vt_err (*pause)(void *context);
+    void *context;
+};
+void core_merge(struct core *core, struct core_merge *merge, const struct core_pause *pause);
+VT_MUST_CHECK vt_err core_merged(struct core *core, struct core_merge *merge);
+
 /* Runs everything on the calling thread, at once: for tests, tools and recovery. */
 struct core_inline {
     struct core *core;
@@ -181,6 +205,11 @@ struct core_stats {
     uint64_t bytes;
     uint64_t cuts;
     uint64_t cuts_waiting;
+    uint64_t segments;
+    uint64_t merges;
+    uint64_t merges_failed; /* called off at a stop, too */
+    uint64_t merge_rows;    /* written by merges */
+    uint64_t merge_bytes;
     uint64_t dedup_ids;
     uint64_t dedup_ids_max;
     uint64_t position;

@@ -147,5 +147,7 @@ core_stop(struct core *core, int64_t now_us)
     if (err == VT_OK)
         err = submit_open(core, arrival_us, LOG_COMMIT_END_MARK);
     core->ended = err == VT_OK;
+    if (core->ended)
+        core_merge_cancel(core);
     return err;
 }

@@ -234,6 +234,7 @@ release_cut(struct core *core, struct cut *cut)
     VT_ASSERT(core->bytes_waiting >= cut->bytes);
     core->bytes_waiting -= cut->bytes;
     core->cuts_waiting--;
+    core->merge_look = true;
     work->cut = cut;
     work->meta.number = cut->commit;
     core_dispatch(core, work);

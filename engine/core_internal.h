@@ -43,7 +43,9 @@ struct core_item {
     _Atomic uint32_t settled; /* summed by the workers */
 };
 
-enum work_kind { WORK_COMMIT = 1, WORK_SNAPSHOT, WORK_SEALED };
+#define CORE_MERGE_WIDTH_DEFAULT 8
+
+enum work_kind { WORK_COMMIT = 1, WORK_SNAPSHOT, WORK_SEALED, WORK_MERGED };
 
 /* Filled by the front thread before dispatch, shared with the workers until `remaining` is zero. */
 struct work {
@@ -61,6 +63,8 @@ struct work {
     struct core_item *items;
     const struct catalog *next_catalog; /* in force after this commit; the same as before, mostly */
     struct cut *cut;                    /* the cut after this commit, or NULL */
+
+    struct core_merge *merge; /* WORK_MERGED; the core has it */
 
     struct part_snapshot *snapshots; /* WORK_SNAPSHOT: [partition_count] */
     const struct catalog *catalog;
@@ -87,6 +91,20 @@ struct cut {
     struct store_segment *segments; /* [partition_count] */
     uint32_t segment_count;
     vt_err err; /* of the sealing */
+    char detail[256];
+};
+
+/* Filled by the front thread; the stage's thread has it meanwhile. */
+struct core_merge {
+    const struct catalog *catalog;
+    uint32_t input_count;
+    struct store_segment inputs[SEAL_MERGE_MAX];
+    struct store_segment segment; /* what they became */
+    struct sealed *sealed;
+    enum core_merge_stage stage;
+    bool given;              /* to the stage's thread */
+    _Atomic uint32_t cancel; /* written by the front thread */
+    vt_err err;
     char detail[256];
 };
 
@@ -177,6 +195,11 @@ struct core {
     uint64_t bytes_waiting; /* of those cuts */
     struct core_space space;
 
+    struct core_merge *merge; /* under way, or NULL */
+    bool merge_look;          /* the list of segments has changed since the last look */
+    bool merge_off;           /* an edit failed: no more until the next start */
+    uint64_t merge_after[STORE_PARTITIONS_MAX]; /* cuts before which a partition is left alone */
+
     vt_err failed;
     char failed_detail[320];
     struct core_stats stats;
@@ -249,6 +272,15 @@ VT_MUST_CHECK vt_err core_space_check(struct core *core);
 void core_space_sealed(struct core *core, const struct cut *cut, vt_err err);
 /* Free bytes below which the door shuts. */
 uint64_t core_space_needed(const struct core *core);
+/* Whether so much may be written that needs not be. */
+bool core_space_spare(const struct core *core, uint64_t bytes);
+
+/* core_merge.c; it has the picture. */
+/* Begins a merge, or goes on with one that waits for the manifest. */
+void core_merge_next(struct core *core);
+void core_merge_swapped(struct core *core); /* every worker has the merged one */
+void core_merge_cancel(struct core *core);
+void core_merge_free(struct core_merge *merge); /* NULL is allowed */
 
 /* core_state.c: the front thread's state as bytes, and back. */
 VT_MUST_CHECK vt_err core_state_save(const struct core *core, struct vt_bytes *out_bytes);
@@ -263,5 +295,8 @@ VT_MUST_CHECK vt_err core_catalog_add(struct core *core, uint64_t commit, struct
                                       struct catalog *catalog);
 
 /* core_recover.c */
+/* The catalog that judged the rows of a segment: the last whose record stands before the cut. The
+ * record itself closes the epoch before. NULL: none. */
+const struct catalog *core_judging_catalog(const struct core *core, uint64_t cut);
 VT_MUST_CHECK vt_err core_recover(struct core *core);
 VT_MUST_CHECK vt_err core_parts_open(struct core *core, const struct core_state_parts *states);

@@ -9,10 +9,8 @@
 #include "core_internal.h"
 #include "venturi/assert.h"
 
-/* The catalog that judged the rows of a segment: the last whose record stands before the cut. The
- * record itself closes the epoch before. */
-static const struct catalog *
-judging_catalog(const struct core *core, uint64_t cut)
+const struct catalog *
+core_judging_catalog(const struct core *core, uint64_t cut)
 {
     const struct catalog *found = NULL;
 
@@ -51,12 +49,15 @@ sealed_of_partition(struct core *core, uint32_t partition, struct sealed_list *l
         store_segment_at(core->options.store, i, &segment);
         if (segment.id.partition != partition)
             continue;
-        const struct catalog *catalog = judging_catalog(core, segment.id.cut);
+        const struct catalog *catalog = core_judging_catalog(core, segment.id.cut);
         vt_err err =
             catalog == NULL
                 ? vt_err_detail(VT_DAMAGED, "%s: no catalog judged it", segment.path)
                 : sealed_open(core->options.seal_io, &segment, catalog, &list->sealed[list->count]);
 
+        /* A daemon may have merged it since the manifest was read: then another one is named. */
+        if (err == VT_NOT_FOUND && core->options.read_only)
+            err = vt_err_detail(VT_AGAIN, "%s: the file is missing", segment.path);
         if (err != VT_OK)
             return err;
         list->count++;

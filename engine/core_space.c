@@ -5,8 +5,9 @@
  * reserve, and one that finds too little even then waits in front of the others, until there is
  * more than it had.
  *
- * Nothing else is refused: lanes are written in full beforehand, so commits already taken, ticks
- * and the end mark need no space, and readers none either.
+ * A merge begins only where its output fits beside all that. Nothing else is refused: lanes are
+ * written in full beforehand, so commits already taken, ticks and the end mark need no space, and
+ * readers none either.
  */
 #include <inttypes.h>
 
@@ -35,6 +36,16 @@ core_space_needed(const struct core *core)
 
     return BASE_BYTES + core->partition_count * SEGMENT_BYTES +
            core->space.state_bytes * STATE_TIMES + taken * SEALED_TIMES;
+}
+
+bool
+core_space_spare(const struct core *core, uint64_t bytes)
+{
+    const struct core_space *space = &core->space;
+
+    return !space->full && !space->stalled &&
+           space->free_bytes >
+               core_space_needed(core) + OPEN_BYTES + core->options.cut_bytes + bytes;
 }
 
 static void

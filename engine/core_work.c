@@ -109,6 +109,11 @@ core_work_part(struct core *core, uint32_t partition, struct work *work)
     case WORK_SNAPSHOT:
         return part_snapshot_take(core->parts[partition], work->want_tenants,
                                   &work->snapshots[partition]);
+    case WORK_MERGED:
+        if (work->merge->segment.id.partition != partition)
+            return VT_OK;
+        return part_merged(core->parts[partition], &work->merge->inputs[0].id,
+                           work->merge->input_count, work->merge->sealed);
     case WORK_SEALED:
         return part_sealed(core->parts[partition], work->cut->commit, work->cut->sealed[partition]);
     }
@@ -176,6 +181,17 @@ inline_seal(void *context, struct cut *cut)
 }
 
 static void
+inline_merge(void *context, struct core_merge *merge)
+{
+    struct core_inline *state = context;
+
+    core_merge(state->core, merge, NULL);
+    vt_err err = core_merged(state->core, merge);
+
+    (void)err; /* it is in core_failed, which every caller asks */
+}
+
+static void
 inline_acked(void *context, void *waiter, const struct core_ack *ack)
 {
     struct core_inline *state = context;
@@ -203,6 +219,7 @@ core_inline_callbacks(struct core_inline *inline_state, struct core_callbacks *o
     *out_callbacks = (struct core_callbacks){
         .dispatch = inline_dispatch,
         .seal = inline_seal,
+        .merge = inline_merge,
         .acked = inline_acked,
         .viewed = inline_viewed,
         .context = inline_state,

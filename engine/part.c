@@ -342,6 +342,27 @@ part_sealed(struct part *part, uint64_t cut, struct sealed *sealed)
     return VT_OK;
 }
 
+vt_err
+part_merged(struct part *part, const struct segment_id *first, uint32_t count,
+            struct sealed *merged)
+{
+    uint32_t at = 0;
+
+    while (at < part->sealed_count && (sealed_id(part->sealed[at])->cut != first->cut ||
+                                       sealed_id(part->sealed[at])->level != first->level))
+        at++;
+    VT_ASSERT(count >= 2 && at + count <= part->sealed_count);
+    VT_ASSERT(sealed_id(part->sealed[at + count - 1])->cut == sealed_id(merged)->cut);
+    VT_ASSERT(sealed_id(merged)->level == first->level + 1);
+    for (uint32_t i = at; i < at + count; i++)
+        sealed_put(part->sealed[i]);
+    part->sealed[at] = sealed_get(merged);
+    part->sealed_count -= count - 1;
+    memmove(part->sealed + at + 1, part->sealed + at + count,
+            (part->sealed_count - at - 1) * sizeof(struct sealed *));
+    return VT_OK;
+}
+
 uint64_t
 part_dedup_used(const struct part *part)
 {

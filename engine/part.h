@@ -116,6 +116,10 @@ VT_MUST_CHECK vt_err part_cut(struct part *part, const struct catalog *next_cata
  * NULL: it was empty and has no segment. */
 VT_MUST_CHECK vt_err part_sealed(struct part *part, uint64_t cut, struct sealed *sealed);
 
+/* `count` segments, the oldest of which has this identity, have become one with the same in it. */
+VT_MUST_CHECK vt_err part_merged(struct part *part, const struct segment_id *first, uint32_t count,
+                                 struct sealed *merged);
+
 /* Counters of a tenant, or of everything. exceptions counts open and discarded ones. */
 struct tally {
     uint64_t received;

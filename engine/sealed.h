@@ -28,6 +28,23 @@ struct sealed;
 VT_MUST_CHECK vt_err seal_write(struct io *io, struct store *store, struct epoch *epoch,
                                 struct store_segment *out_segment);
 
+/* Writes and verifies the segment that takes the place of others: of one partition, level and
+ * catalog, oldest first, that follow each other. What is in it, but for the stubs of its content
+ * and its name, is what one epoch would have had in place of theirs; it is a function of the inputs
+ * alone. `pause` is called after each millisecond or two of work; an error from it ends the merge.
+ * After any error no file is left, or one that the next try replaces. */
+#define SEAL_MERGE_MAX 16
+struct seal_merge_options {
+    struct io *io;
+    struct store *store;
+    uint32_t input_count; /* 2 to SEAL_MERGE_MAX */
+    struct sealed *const *inputs;
+    vt_err (*pause)(void *context); /* NULL is allowed */
+    void *context;
+};
+VT_MUST_CHECK vt_err seal_merge(const struct seal_merge_options *options,
+                                struct store_segment *out_segment);
+
 /* `catalog` is the one that judged its rows (same packed bytes). One reference. */
 VT_MUST_CHECK vt_err sealed_open(struct io *io, const struct store_segment *segment,
                                  const struct catalog *catalog, struct sealed **out_sealed);

@@ -2,29 +2,18 @@
 #include <string.h>
 
 #include "sealed_internal.h"
+#include "sealed_walk.h"
 #include "value_set.h"
 #include "venturi/assert.h"
 
 #define CELLS_ARENA_BYTES (UINT64_C(512) << 10)
-#define CELL_COLUMNS      (SEAL_CELL_DIM + CELL_DIMS_MAX)
-
-/* One block of cells, decoded. */
-struct cell_block {
-    uint32_t count;
-    const int64_t *columns[CELL_COLUMNS];
-    const int64_t *sets;
-    uint64_t set_count;
-    struct vt_reader ids;
-    uint64_t set_at;
-};
 
 struct cell_scan {
     const struct sealed *sealed;
     const struct sealed_directory *directory;
     const struct cell_filter *filter;
-    int64_t meter;      /* -1: all */
-    int64_t tenant;     /* -1: all */
-    uint32_t dim_count; /* columns of dims that are there */
+    int64_t meter;  /* -1: all */
+    int64_t tenant; /* -1: all */
     struct arena arena;
     vt_err (*each)(void *context, const struct sealed_cell *cell, const struct cell_value *value);
     void *context;
@@ -60,36 +49,37 @@ block_wanted(const struct cell_scan *scan, uint32_t block)
            zone_overlaps(scan->sealed, SEAL_CELL_TENANT, block, scan->tenant, scan->tenant);
 }
 
-static vt_err
-block_load(struct cell_scan *scan, uint32_t index, struct cell_block *block)
+vt_err
+sealed_cell_block(const struct sealed *sealed, struct arena *arena, uint32_t index,
+                  struct sealed_cell_block *out_block)
 {
-    const struct sealed *sealed = scan->sealed;
     uint64_t left = sealed->cells - (uint64_t)index * SEAL_CELL_BLOCK;
+    uint32_t column_count = SEAL_CELL_DIM + seal_dims_max(sealed->catalog);
     struct chunk_key key = {.kind = SEAL_CELLS, .block = index};
+    struct sealed_cell_block block = {.count = SEAL_CELL_BLOCK};
     struct chunk_info info;
     struct vt_bytes ids = {NULL, 0};
     vt_err err = VT_OK;
 
-    block->count = left < SEAL_CELL_BLOCK ? (uint32_t)left : SEAL_CELL_BLOCK;
-    for (uint32_t c = 0; err == VT_OK && c < SEAL_CELL_DIM + scan->dim_count; c++) {
-        block->columns[c] = NULL;
+    if (left < SEAL_CELL_BLOCK)
+        block.count = (uint32_t)left;
+    for (uint32_t c = 0; err == VT_OK && c < column_count; c++) {
         if (c > SEAL_CELL_SET_SIZE && c < SEAL_CELL_DIM)
             continue;
         key.column = c;
-        err = sealed_integers(sealed, &scan->arena, key, block->count, &block->columns[c]);
+        err = sealed_integers(sealed, arena, key, block.count, &block.columns[c]);
     }
     key = (struct chunk_key){.kind = SEAL_CELL_IDS, .block = index};
     if (err == VT_OK)
-        err = sealed_bytes(sealed, &scan->arena, key, &ids);
-    block->ids = vt_reader_of(ids);
-    block->sets = NULL;
-    block->set_count = 0;
-    block->set_at = 0;
+        err = sealed_bytes(sealed, arena, key, &ids);
+    block.ids = vt_reader_of(ids);
     key.kind = SEAL_CELL_SETS;
     if (err == VT_OK && segment_find(sealed->segment, key, &info) == VT_OK) {
-        block->set_count = info.count;
-        err = sealed_integers(sealed, &scan->arena, key, info.count, &block->sets);
+        block.set_count = info.count;
+        err = sealed_integers(sealed, arena, key, info.count, &block.sets);
     }
+    if (err == VT_OK)
+        *out_block = block;
     return err;
 }
 
@@ -104,7 +94,8 @@ string_at(const struct cell_scan *scan, int64_t code, struct vt_str *out_text)
 
 /* The set of a `unique` cell, whose codes are the next in the block. */
 static vt_err
-set_read(struct cell_scan *scan, struct cell_block *block, uint64_t size, struct value_set *set)
+set_read(struct cell_scan *scan, struct sealed_cell_block *block, uint64_t size,
+         struct value_set *set)
 {
     vt_err err = VT_OK;
 
@@ -121,7 +112,7 @@ set_read(struct cell_scan *scan, struct cell_block *block, uint64_t size, struct
 }
 
 static vt_err
-cell_hand_over(struct cell_scan *scan, struct cell_block *block, uint32_t at,
+cell_hand_over(struct cell_scan *scan, struct sealed_cell_block *block, uint32_t at,
                const struct sealed_cell *cell)
 {
     uint64_t set_size = (uint64_t)block->columns[SEAL_CELL_SET_SIZE][at];
@@ -149,7 +140,7 @@ cell_hand_over(struct cell_scan *scan, struct cell_block *block, uint32_t at,
 }
 
 static bool
-cell_wanted(const struct cell_scan *scan, const struct cell_block *block, uint32_t at)
+cell_wanted(const struct cell_scan *scan, const struct sealed_cell_block *block, uint32_t at)
 {
     VT_ASSERT(block->columns[SEAL_CELL_START] != NULL); /* block_load() has set every column */
     int64_t start = block->columns[SEAL_CELL_START][at];
@@ -160,7 +151,7 @@ cell_wanted(const struct cell_scan *scan, const struct cell_block *block, uint32
 }
 
 static vt_err
-cell_read(struct cell_scan *scan, struct cell_block *block, uint32_t at)
+cell_read(struct cell_scan *scan, struct sealed_cell_block *block, uint32_t at)
 {
     const struct catalog *catalog = scan->sealed->catalog;
     int64_t meter_index = block->columns[SEAL_CELL_METER][at];
@@ -193,10 +184,10 @@ cell_read(struct cell_scan *scan, struct cell_block *block, uint32_t at)
 static vt_err
 block_scan(struct cell_scan *scan, uint32_t index)
 {
-    struct cell_block block = {0};
+    struct sealed_cell_block block = {0};
 
     arena_reset(&scan->arena);
-    vt_err err = block_load(scan, index, &block);
+    vt_err err = sealed_cell_block(scan->sealed, &scan->arena, index, &block);
 
     for (uint32_t at = 0; err == VT_OK && at < block.count; at++) {
         if (cell_wanted(scan, &block, at))
@@ -221,7 +212,6 @@ sealed_each_cell(const struct sealed *sealed, const struct cell_filter *filter,
         .filter = filter,
         .meter = -1,
         .tenant = -1,
-        .dim_count = seal_dims_max(sealed->catalog),
         .each = each,
         .context = context,
     };

@@ -4,14 +4,36 @@
 
 #include "content.h"
 #include "sealed_internal.h"
+#include "sealed_walk.h"
 #include "venturi/assert.h"
 
 #define CONTENT_ARENA_BYTES (UINT64_C(64) << 10)
 
-/* Stubs of all groups, one after the other. */
-static vt_err
-stubs_read(const struct sealed *sealed, struct arena *arena,
-           const struct sealed_directory **out_directory, struct sealed_stub **out_stubs)
+/* Rows that the stubs of a group speak of; more than any segment has where they are nonsense. */
+static uint64_t
+stub_rows(const struct sealed_stub *stubs, int64_t count)
+{
+    uint64_t rows = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        if (stubs[i].rows == 0 || __builtin_add_overflow(rows, stubs[i].rows, &rows))
+            return UINT64_MAX;
+    return rows;
+}
+
+static bool
+stubs_fit(const struct sealed_directory *directory, const struct sealed_stub *stubs)
+{
+    for (uint32_t g = 0; g < directory->group_count; g++) {
+        if (stub_rows(stubs, directory->group_stubs[g]) != (uint64_t)directory->group_rows[g])
+            return false;
+        stubs += directory->group_stubs[g];
+    }
+    return true;
+}
+
+vt_err
+sealed_stubs(const struct sealed *sealed, struct arena *arena, const struct sealed_stub **out_stubs)
 {
     const struct sealed_directory *directory = NULL;
     struct chunk_key key = {.kind = SEAL_CONTENT};
@@ -36,21 +58,10 @@ stubs_read(const struct sealed *sealed, struct arena *arena,
         stubs[i].rows = le64_get(from[i].rows);
         memcpy(stubs[i].sha256, from[i].sha256, sizeof stubs[i].sha256);
     }
-    *out_directory = directory;
+    if (!stubs_fit(directory, stubs))
+        return sealed_damaged(sealed, "its content digests do not fit its groups");
     *out_stubs = stubs;
     return VT_OK;
-}
-
-/* Rows that the stubs of a group speak of; more than any segment has where they are nonsense. */
-static uint64_t
-stub_rows(const struct sealed_stub *stubs, uint64_t count)
-{
-    uint64_t rows = 0;
-
-    for (uint64_t i = 0; i < count; i++)
-        if (stubs[i].rows == 0 || __builtin_add_overflow(rows, stubs[i].rows, &rows))
-            return UINT64_MAX;
-    return rows;
 }
 
 vt_err
@@ -59,11 +70,14 @@ sealed_each_content(const struct sealed *sealed,
                     void *context)
 {
     const struct sealed_directory *directory = NULL;
-    struct sealed_stub *stubs = NULL;
+    const struct sealed_stub *stubs = NULL;
     struct arena arena;
 
     arena_init(&arena, CONTENT_ARENA_BYTES);
-    vt_err err = stubs_read(sealed, &arena, &directory, &stubs);
+    vt_err err = sealed_load(sealed, &directory);
+
+    if (err == VT_OK)
+        err = sealed_stubs(sealed, &arena, &stubs);
 
     for (uint32_t g = 0; err == VT_OK && g < directory->group_count; g++) {
         struct sealed_content content = {
@@ -75,9 +89,7 @@ sealed_each_content(const struct sealed *sealed,
         };
 
         stubs += content.stub_count;
-        err = stub_rows(content.stubs, content.stub_count) == content.rows
-                  ? each(context, &content)
-                  : sealed_damaged(sealed, "its content digests do not fit its groups");
+        err = each(context, &content);
     }
     arena_deinit(&arena);
     return err;
@@ -86,8 +98,8 @@ sealed_each_content(const struct sealed *sealed,
 /* Rows on their way through the stubs: both come in the order of the scan. */
 struct content_check {
     struct content *content;
-    struct sealed_stub *stubs; /* those to come */
-    uint64_t left;             /* rows to come of the first of them */
+    const struct sealed_stub *stubs; /* those to come */
+    uint64_t left;                   /* rows to come of the first of them */
     uint64_t done;
     struct sealed_difference difference;
 };
@@ -119,29 +131,18 @@ check_block(void *context, const struct row_block *block)
     return err;
 }
 
-static vt_err
-content_fits(void *context, const struct sealed_content *content)
-{
-    (void)context;
-    (void)content;
-    return VT_OK;
-}
-
 vt_err
 sealed_verify_content(const struct sealed *sealed, uint64_t *out_stubs,
                       struct sealed_difference *out_difference)
 {
-    const struct sealed_directory *directory = NULL;
     struct content_check check = {.left = 0};
     struct scan_options scan = {
         .want_ids = true, .want_extra = true, .block = check_block, .context = &check};
     struct arena arena;
-    /* Stubs that add up: the check relies on it. */
-    vt_err err = sealed_each_content(sealed, content_fits, NULL);
 
     arena_init(&arena, CONTENT_ARENA_BYTES);
-    if (err == VT_OK)
-        err = stubs_read(sealed, &arena, &directory, &check.stubs);
+    vt_err err = sealed_stubs(sealed, &arena, &check.stubs);
+
     if (err == VT_OK)
         err = content_open(true, &check.content);
     if (err == VT_OK)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sealed_internal.h"
+#include "sealed_walk.h"
 #include "venturi/assert.h"
 
 #define LISTS_ARENA_BYTES (UINT64_C(256) << 10)
@@ -240,6 +241,59 @@ sealed_each_feed(const struct sealed *sealed, uint64_t number_from,
             if ((uint64_t)number >= number_from)
                 err = feed_hand_over(&scan, i, index);
         }
+    }
+    arena_deinit(&scan.arena);
+    return err;
+}
+
+/* Entry `at` of the block at hand, by codes; false where they are of nothing. */
+static bool
+feed_entry_take(const struct feed_scan *scan, uint32_t at, struct feed_entry *entry)
+{
+    const struct catalog *catalog = scan->sealed->catalog;
+    const int64_t *const *columns = scan->columns;
+    uint64_t meter = (uint64_t)columns[SEAL_FEED_METER][at];
+    uint64_t tenant = (uint64_t)columns[SEAL_FEED_TENANT][at];
+
+    if (meter >= catalog->meter_count || tenant >= catalog->tenant_count)
+        return false;
+    *entry = (struct feed_entry){
+        .number = (uint64_t)columns[SEAL_FEED_NUMBER][at],
+        .meter = (uint32_t)meter,
+        .tenant = (uint32_t)tenant,
+        .window_start_us = columns[SEAL_FEED_START][at],
+        .revision = (uint32_t)columns[SEAL_FEED_REVISION][at],
+        .position = (uint64_t)columns[SEAL_FEED_POSITION][at],
+        .count = (uint64_t)columns[SEAL_FEED_COUNT][at],
+        .total = feed_number(scan, SEAL_FEED_TOTAL_LO, at),
+        .difference = feed_number(scan, SEAL_FEED_DIFFERENCE_LO, at),
+        .closed = columns[SEAL_FEED_CLOSED][at] != 0,
+    };
+    for (uint32_t g = 0; g < catalog->meters[meter].group_count; g++) {
+        uint64_t code = (uint64_t)columns[SEAL_FEED_GROUP + g][at];
+
+        if (code >= scan->sealed->strings)
+            return false;
+        entry->group[g] = (uint32_t)code;
+    }
+    return true;
+}
+
+vt_err
+sealed_each_feed_entry(const struct sealed *sealed,
+                       vt_err (*each)(void *context, const struct feed_entry *entry), void *context)
+{
+    struct feed_scan scan = {.sealed = sealed};
+    struct feed_entry entry;
+    vt_err err = VT_OK;
+
+    arena_init(&scan.arena, LISTS_ARENA_BYTES);
+    for (uint32_t block = 0; err == VT_OK && block < feed_block_count(sealed); block++) {
+        err = feed_block_read(&scan, block);
+        for (uint32_t i = 0; err == VT_OK && i < scan.count; i++)
+            err = feed_entry_take(&scan, i, &entry)
+                      ? each(context, &entry)
+                      : sealed_damaged(sealed, "a feed entry is of no meter, tenant or group");
     }
     arena_deinit(&scan.arena);
     return err;

@@ -5,6 +5,7 @@
  *   front thread    the ring: sockets, lanes, timers; the core's front side
  *   workers         core_work, each its partitions
  *   sealer          core_seal
+ *   merger          core_merge, at a low priority; its edits are the sealer's
  *   HTTP threads    libmicrohttpd's; they reach the front thread by struct call (call.h) and read
  *                   views themselves
  *

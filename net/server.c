@@ -49,6 +49,14 @@ server_damage_wait(void *context)
 }
 
 static void
+server_merge(void *context, struct core_merge *merge)
+{
+    struct server *server = context;
+
+    workers_merge(server->workers, merge);
+}
+
+static void
 server_acked(void *context, void *waiter, const struct core_ack *ack)
 {
     struct server *server = context;
@@ -187,6 +195,7 @@ open_core(struct server *server)
     struct core_callbacks callbacks = {
         .dispatch = server_dispatch,
         .seal = server_seal,
+        .merge = server_merge,
         .acked = server_acked,
         .viewed = server_viewed,
         .damage_wait = server_damage_wait,

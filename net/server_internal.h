@@ -27,7 +27,7 @@ struct io_uring;
 struct server {
     struct server_options options;
     struct io *io;      /* with the ring */
-    struct io *seal_io; /* the sealer's */
+    struct io *seal_io; /* the sealer's and the merger's */
     struct store *store;
     struct store_info info;
     struct core *core;
@@ -39,7 +39,7 @@ struct server {
     uint16_t frame_port;
     uint32_t lane_count;
 
-    int wake_fd;        /* eventfd: workers, sealer, callers and signals wake the front thread */
+    int wake_fd; /* eventfd: workers, sealer, merger, callers and signals wake the front thread */
     uint64_t wake_word; /* where the ring reads it to */
     bool wake_armed;
 

@@ -118,6 +118,14 @@ disk_look(struct server *server)
     }
 }
 
+static vt_err
+merges_take(struct server *server)
+{
+    struct core_merge *merge = workers_merged(server->workers);
+
+    return merge == NULL ? VT_OK : core_merged(server->core, merge);
+}
+
 static int64_t
 wait_for(const struct server *server, int64_t wait_ns)
 {
@@ -144,6 +152,8 @@ server_step(struct server *server, int64_t wait_ns)
         err = core_poll(server->core, wait_for(server, wait_ns));
     if (err == VT_OK)
         err = cuts_take(server);
+    if (err == VT_OK)
+        err = merges_take(server);
     if (err != VT_OK)
         return err;
     disk_look(server);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,9 +15,10 @@
 #include "venturi/ring.h"
 
 #define WORKER_RING_SLOTS 1024
+#define MERGER_NICE       15  /* a thirtieth of the processor that others want */
 #define WORKER_SPINS      200 /* some microseconds: a wake-up costs about five */
 
-/* One consumer of pointers: a worker or the sealer. */
+/* One consumer of pointers: a worker, the sealer or the merger. */
 struct lane_thread {
     struct vt_ring ring;
     _Atomic uint32_t asleep; /* written by the thread; 1 while it waits on this very word */
@@ -31,8 +33,12 @@ struct workers {
     struct core *core;
     uint32_t count;
     int wake_fd;
-    struct lane_thread *threads; /* [count] workers, then the sealer */
+    struct lane_thread *threads; /* [count] workers, then the sealer and the merger */
     struct vt_ring finished;     /* from the sealer to the front thread */
+    /* One merge at a time. The first is set by the front thread and taken by the sealer, the second
+     * set by who had the merge and taken by the front thread. */
+    _Atomic(struct core_merge *) edit;
+    _Atomic(struct core_merge *) merged;
 };
 
 static inline void
@@ -116,6 +122,15 @@ worker_main(void *context)
     return NULL;
 }
 
+static void
+merge_do(struct workers *workers, struct core_merge *merge, const struct core_pause *pause)
+{
+    core_merge(workers->core, merge, pause);
+    atomic_store_explicit(&workers->merged, merge, memory_order_release);
+    wake_front(workers);
+}
+
+/* A message is a cut, or NULL: there is a merge that wants its edit. */
 static void *
 sealer_main(void *context)
 {
@@ -124,11 +139,40 @@ sealer_main(void *context)
     void *message = NULL;
 
     while (thread_take(self, &message)) {
+        if (message == NULL) {
+            merge_do(workers, atomic_exchange_explicit(&workers->edit, NULL, memory_order_acquire),
+                     NULL);
+            continue;
+        }
         core_seal(workers->core, message);
         while (!vt_ring_try_push(&workers->finished, &message))
             usleep(50);
         wake_front(workers);
     }
+    return NULL;
+}
+
+static vt_err
+merger_pause(void *context)
+{
+    const struct lane_thread *self = context;
+
+    return atomic_load_explicit(&self->stop, memory_order_acquire) ? VT_AGAIN : VT_OK;
+}
+
+static void *
+merger_main(void *context)
+{
+    struct lane_thread *self = context;
+    struct workers *workers = self->workers;
+    const struct core_pause pause = {merger_pause, self};
+    void *merge = NULL;
+
+    /* Ingest and sealing come first; segments that are merged later cost a look more until then.
+     * Where the system refuses, it is merged at the common priority. */
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), MERGER_NICE);
+    while (thread_take(self, &merge))
+        merge_do(workers, merge, &pause);
     return NULL;
 }
 
@@ -147,14 +191,14 @@ workers_open(uint32_t count, int wake_fd, struct workers **out_workers)
     if (err == VT_OK) {
         void *threads = NULL;
 
-        if (posix_memalign(&threads, 128, (count + 1u) * sizeof(struct lane_thread)) == 0) {
+        if (posix_memalign(&threads, 128, (count + 2u) * sizeof(struct lane_thread)) == 0) {
             workers->threads = threads;
-            memset(threads, 0, (count + 1u) * sizeof(struct lane_thread));
+            memset(threads, 0, (count + 2u) * sizeof(struct lane_thread));
         } else {
             err = VT_NOMEM;
         }
     }
-    for (uint32_t i = 0; err == VT_OK && i <= count; i++) {
+    for (uint32_t i = 0; err == VT_OK && i < count + 2; i++) {
         workers->threads[i].index = i;
         workers->threads[i].workers = workers;
         err = vt_ring_init(&workers->threads[i].ring, WORKER_RING_SLOTS, sizeof(void *));
@@ -180,9 +224,11 @@ workers_start(struct workers *workers, struct core *core)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     vt_err err = VT_OK;
 
-    for (uint32_t i = 0; err == VT_OK && i <= workers->count; i++) {
+    for (uint32_t i = 0; err == VT_OK && i < workers->count + 2; i++) {
         struct lane_thread *thread = &workers->threads[i];
-        void *(*run)(void *) = i < workers->count ? worker_main : sealer_main;
+        void *(*run)(void *) = i < workers->count    ? worker_main
+                               : i == workers->count ? sealer_main
+                                                     : merger_main;
 
         if (pthread_create(&thread->thread, NULL, run, thread) != 0)
             err = vt_err_detail(VT_NOMEM, "no thread can be started");
@@ -198,7 +244,7 @@ workers_close(struct workers *workers)
 {
     if (workers == NULL)
         return;
-    for (uint32_t i = 0; workers->threads != NULL && i <= workers->count; i++) {
+    for (uint32_t i = 0; workers->threads != NULL && i < workers->count + 2; i++) {
         struct lane_thread *thread = &workers->threads[i];
 
         if (thread->started) {
@@ -225,6 +271,27 @@ void
 workers_seal(struct workers *workers, struct cut *cut)
 {
     thread_give(&workers->threads[workers->count], cut);
+}
+
+void
+workers_merge(struct workers *workers, struct core_merge *merge)
+{
+    switch (core_merge_stage(merge)) {
+    case CORE_MERGE_WRITE:
+    case CORE_MERGE_DROP:
+        thread_give(&workers->threads[workers->count + 1], merge);
+        return;
+    case CORE_MERGE_EDIT:
+        atomic_store_explicit(&workers->edit, merge, memory_order_release);
+        thread_give(&workers->threads[workers->count], NULL);
+        return;
+    }
+}
+
+struct core_merge *
+workers_merged(struct workers *workers)
+{
+    return atomic_exchange_explicit(&workers->merged, NULL, memory_order_acquire);
 }
 
 struct cut *

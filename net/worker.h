@@ -1,7 +1,7 @@
 /*
  * worker.h - the threads behind the front one: workers, each with a ring of works from the front
- * thread, and the sealer. They spin briefly, then sleep on a futex; the front thread wakes the
- * sleeping ones only.
+ * thread, the sealer and the merger. They spin briefly, then sleep on a futex; the front thread
+ * wakes the sleeping ones only.
  *
  * Life:   workers_open starts the threads, workers_close ends and joins them (their rings must be
  *         empty).
@@ -25,5 +25,10 @@ void workers_close(struct workers *workers); /* NULL is allowed */
 void workers_push(struct workers *workers, struct work *work);
 
 void workers_seal(struct workers *workers, struct cut *cut);
+/* One at a time, a stage at a time: the merger takes what the others leave of the processor, an
+ * edit is the sealer's. */
+void workers_merge(struct workers *workers, struct core_merge *merge);
+/* The merge whose stage was finished since the last call, or NULL. */
+struct core_merge *workers_merged(struct workers *workers);
 /* The cut that the sealer finished since the last call, or NULL. */
 struct cut *workers_sealed(struct workers *workers);

@@ -74,6 +74,7 @@ VT_MUST_CHECK vt_err store_heal_superblock(struct store *store);
 
 /* store_segments.c: a segment as the manifest names it. */
 struct manifest_segment store_segment_named(const struct store_segment *segment);
+bool store_segment_is_named(const struct manifest_state *state, const struct segment_id *id);
 /* Removes segment files that the manifest, whose copies are equal, does not name. What cannot be
  * removed is left to the next start. */
 void store_sweep(struct store *store);

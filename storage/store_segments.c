@@ -224,8 +224,8 @@ is_part(const char *name)
     return size > suffix && strcmp(name + size - suffix, STORE_PART_SUFFIX) == 0;
 }
 
-static bool
-is_named(const struct manifest_state *state, const struct segment_id *id)
+bool
+store_segment_is_named(const struct manifest_state *state, const struct segment_id *id)
 {
     uint32_t low = 0;
     uint32_t high = state->segment_count;
@@ -267,7 +267,7 @@ store_sweep(struct store *store)
                 store_segment_drop(store->io, &segment);
             continue;
         }
-        if (!name_read(list.names[i], &segment.id) || is_named(state, &segment.id))
+        if (!name_read(list.names[i], &segment.id) || store_segment_is_named(state, &segment.id))
             continue;
         store_segment_path(store, &segment.id, segment.path);
         store_segment_drop(store->io, &segment);

@@ -1,6 +1,7 @@
 /*
  * bench_core - the engine alone, on one thread and without sockets: W1 frames of columns through
- * the core over a real directory, then its lines by a scan. One line of JSON a phase.
+ * the core over a real directory, then its lines by a scan, then the merges of its segments, which
+ * the first phase leaves out. One line of JSON a phase.
  *
  * usage: bench_core DIR EVENTS [BATCH] [uuid|sequence]
  */
@@ -40,6 +41,9 @@ struct bench {
     struct workload *workload;
     uint64_t generate_ns; /* by the clock, and of the processor */
     uint64_t generate_cpu_ns;
+    struct core_inline inline_state;
+    int64_t merge_ns;
+    int64_t merge_cpu_ns;
 };
 
 static void
@@ -121,6 +125,62 @@ segment_bytes(const struct store *store)
     return bytes;
 }
 
+static struct bench *merging; /* whose merges are timed: the callbacks' context is the core's */
+
+static void
+timed_merge(void *context, struct core_merge *merge)
+{
+    int64_t start = now_ns(CLOCK_MONOTONIC);
+    int64_t cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID);
+
+    (void)context;
+    core_merge(merging->core, merge, NULL);
+    merging->merge_ns += now_ns(CLOCK_MONOTONIC) - start;
+    merging->merge_cpu_ns += now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    check(core_merged(merging->core, merge), "core_merged");
+}
+
+/* Opens what was ingested again and merges until nothing is left to merge. */
+static void
+bench_merges(struct bench *bench, const struct core_options *like, const char *dir, uint64_t events)
+{
+    struct store_options store = {.dir = dir};
+    struct core_options options = *like;
+    struct core_callbacks callbacks;
+    struct core_stats stats = {0};
+    struct core_stats before;
+
+    check(store_open(bench->io, &store, &bench->store), "store_open");
+    bench->inline_state.worker_count = 1;
+    core_inline_callbacks(&bench->inline_state, &callbacks);
+    callbacks.merge = timed_merge;
+    merging = bench;
+    options.store = bench->store;
+    options.merge_width = 0;
+    options.callbacks = &callbacks;
+    check(core_open(&options, &bench->core), "core_open");
+    bench->inline_state.core = bench->core;
+    uint64_t segments = store_segment_count(bench->store);
+
+    do {
+        before = stats;
+        for (uint32_t i = 0; i < 4; i++) /* the edit, the workers, the files */
+            check(core_poll(bench->core, 0), "core_poll");
+        core_get_stats(bench->core, &stats);
+    } while (stats.merges != before.merges);
+    if (stats.merges > 0)
+        printf("{\"phase\":\"merge\",\"merges\":%llu,\"segments_before\":%llu,\"segments\":%llu,"
+               "\"rows_per_second\":%lld,\"cpu_ns_per_row\":%lld,\"bytes_per_row\":%llu,"
+               "\"rows_written_per_1000_events\":%llu,\"segment_bytes_per_event\":%llu}\n",
+               (unsigned long long)stats.merges, (unsigned long long)segments,
+               (unsigned long long)stats.segments,
+               (long long)((int64_t)stats.merge_rows * 1000000000 / bench->merge_ns),
+               (long long)(bench->merge_cpu_ns / (int64_t)stats.merge_rows),
+               (unsigned long long)(stats.merge_bytes / stats.merge_rows),
+               (unsigned long long)(stats.merge_rows * 1000 / events),
+               (unsigned long long)(segment_bytes(bench->store) / events));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -142,6 +202,7 @@ main(int argc, char **argv)
                                 .seal_io = bench.seal_io,
                                 .store = bench.store,
                                 .worker_count = 1,
+                                .merge_width = 1,
                                 .dedup_ids_max = events * 8 + (1 << 20)};
 
     check(core_open(&core, &bench.core), "core_open");
@@ -184,7 +245,12 @@ main(int argc, char **argv)
            (unsigned long long)(bench.generate_cpu_ns / workload_events(bench.workload)),
            (unsigned long long)(segment_bytes(bench.store) / workload_events(bench.workload)));
     bench_lines(&bench);
+    uint64_t taken = workload_events(bench.workload);
+
     workload_close(bench.workload);
+    core_close(bench.core);
+    store_close(bench.store);
+    bench_merges(&bench, &core, argv[1], taken);
     core_close(bench.core);
     store_close(bench.store);
     io_close(bench.seal_io);

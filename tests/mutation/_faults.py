@@ -190,6 +190,41 @@ fault("a file that failed is written on", "storage/io.c",
       "    if (err != VT_OK)\n        file->dead = true;\n    return err;",
       "    if (err == VT_CANCELLED)\n        file->dead = true;\n    return err;", "test_io")
 
+# ---- merging
+
+fault("a merge keeps the numbers of rows", "engine/seal_merge_ids.c",
+      "    return input->group_first[group] + (row - (uint32_t)directory->group_first[group]);",
+      "    return row + 0 * input->group_first[group];", "test_seal_merge")
+fault("a merge leaves cells of one key apart", "engine/seal_merge_cells.c",
+      "        equal[i] = !cells->sources[i].over && head_order(&cells->sources[i], least) == 0;",
+      "        equal[i] = &cells->sources[i] == least;", "test_seal_merge")
+fault("a merge keeps the codes of a feed entry", "engine/seal_merge.c",
+      "        moved.group[g] = lists->input->codes[entry->group[g]];",
+      "        moved.group[g] = entry->group[g];", "test_seal_merge")
+fault("a merge repeats the first stub", "engine/seal_merge_rows.c",
+      "        source->stubs++;", "        (void)source;", "test_seal_merge")
+fault("a merge takes the runs of a tenant backwards", "engine/seal_merge_rows.c",
+      "                err = group_copy(merge, &rows->sources[i]);",
+      "                err = group_copy(merge, &rows->sources[i ^ 1]);", "test_seal_merge")
+fault("an input goes before the edit that names the merged one", "engine/core_merge.c",
+      "    merge->err = merge_write(core, merge, pause);",
+      "    merge->err = merge_write(core, merge, pause);\n"
+      "    store_segment_drop(core->options.seal_io, &merge->inputs[0]);", SIM_ENGINE)
+fault("segments of two catalogs are merged", "engine/core_merge.c",
+      "    if (run->count > 0 && (run->catalog != catalog || run->level != segment->id.level))",
+      "    if (run->count > 0 && run->level != segment->id.level)", "test_core_merge")
+fault("a merge that fails is tried again at once", "engine/core_merge.c",
+      "    core->merge_after[merge->inputs[0].id.partition] = core->stats.cuts + MERGE_PAUSE;",
+      "    core->merge_after[merge->inputs[0].id.partition] = core->stats.cuts;", "test_core_merge")
+fault("a worker keeps an input beside the merged one", "engine/part.c",
+      "    part->sealed_count -= count - 1;", "    part->sealed_count -= count - 2;", SIM_ENGINE)
+fault("a start leaves segments that nobody names", "storage/store.c",
+      "    store_sweep(store);", "    (void)store;", "test_store")
+fault("a merge edit removes one segment too few", "storage/manifest_format.c",
+      "            compare_segments(&merge->segments[next], &state->segments[i]) == 0)",
+      "            next > 0 && compare_segments(&merge->segments[next], &state->segments[i]) == 0)",
+      "test_manifest")
+
 # ---- exactly once
 
 fault("the duplicate check is skipped", "engine/dedup.c",

@@ -28,7 +28,7 @@ import _generate
 oracle = _generate.oracle
 PROBE = pathlib.Path(os.environ.get("VENTURI_BUILD", "build/release")) / "tests/prop/engine_probe"
 EVERY_FEATURE = sorted([*_generate.EVERY_FEATURE, "retry", "retry_accepted", "restart", "crash",
-                        "clean_stop", "segments", "columns",
+                        "clean_stop", "segments", "columns", "merged", "merged_twice",
                         *(f"window_{a}" for a in _generate.AGGREGATIONS)])
 
 
@@ -171,8 +171,10 @@ def run_case(seed):
             return found, f"seed {seed}, at {at}: {why}"
         found |= {word for word, key in (("restart", "restarts"), ("crash", "crashes"),
                                          ("clean_stop", "clean"), ("segments", "segments"),
-                                         ("columns", "columns"),
-                                         ("retry", "retried")) if notes[key]}
+                                         ("columns", "columns"), ("retry", "retried"),
+                                         ("merged", "merge_level")) if notes[key]}
+        if notes["merge_level"] > 1:
+            found.add("merged_twice")
         if then is not None and want["summary"]["accepted"] > plain["summary"]["accepted"]:
             found.add("retry_accepted")
         problem = difference(want, got)

@@ -29,6 +29,7 @@ struct probe {
     uint32_t *row_sizes;
     uint64_t column_frames;
     uint32_t batch_events;
+    bool many; /* small batches only, so that there are many, and many cuts */
     uint64_t frames;
     uint64_t events;
     uint64_t clean;
@@ -80,7 +81,7 @@ random_batch(struct probe *probe)
 {
     static const uint32_t sizes[] = {1, 2, 3, 7, 7, 20, 30, 100, 1000, 10000};
 
-    return sizes[next_random(probe, VT_COUNT(sizes))];
+    return sizes[next_random(probe, probe->many ? 7 : VT_COUNT(sizes))];
 }
 
 /* PROBE_DEBUG=1 shows the answers around each restart: to find out what a digest differs in. */
@@ -101,7 +102,7 @@ restart_maybe(struct probe *probe)
     char before[65];
     char after[65];
 
-    if (next_random(probe, 6) != 0)
+    if (next_random(probe, probe->many ? 16 : 6) != 0)
         return;
     engine_rig_digest(&probe->rig, before);
     debug_print(probe, "before ");
@@ -162,7 +163,7 @@ flush(struct probe *probe)
     row_batch_clear(&probe->batch);
     probe->batch_events = random_batch(probe);
     probe->rig.now_us += (int64_t)next_random(probe, 3 * VT_US_PER_SECOND);
-    if (next_random(probe, 3) == 0)
+    if (next_random(probe, 2) == 0)
         engine_rig_submit(&probe->rig);
     restart_maybe(probe);
 }
@@ -191,6 +192,21 @@ feed(struct probe *probe, const char *text, size_t size)
     }
     flush(probe);
     json_row_close(row);
+}
+
+/* The highest level of a segment: 0 where nothing was merged. */
+static uint32_t
+merge_level(const struct probe *probe)
+{
+    uint32_t level = 0;
+
+    for (uint32_t i = 0; i < store_segment_count(probe->rig.store); i++) {
+        struct store_segment segment;
+
+        store_segment_at(probe->rig.store, i, &segment);
+        level = segment.id.level > level ? segment.id.level : level;
+    }
+    return level;
 }
 
 static void
@@ -236,12 +252,13 @@ main(int argc, char **argv)
         .dir = dir,
         .seed = probe.random,
         .worker_count = 1 + (uint32_t)next_random(&probe, 2),
-        .partition_count = 1 + (uint32_t)next_random(&probe, 4),
+        .partition_count = 1 + (uint32_t)(next_random(&probe, 2) * next_random(&probe, 4)),
         .lane_count = 1 + (uint32_t)next_random(&probe, 4),
         .commit_bytes_max = large ? 2 << 20 : 256 << 10,
         .lane_bytes = large ? 8 << 20 : 1 << 20,
-        .cut_bytes = UINT64_C(1) << (12 + next_random(&probe, 10)),
+        .cut_bytes = UINT64_C(1) << (12 + next_random(&probe, 4) * next_random(&probe, 4)),
         .dedup_ids_max = 1 << 18,
+        .merge_width = 2 + (uint32_t)(next_random(&probe, 2) * next_random(&probe, 3)),
     };
     size_t catalog_bytes = 0;
     size_t event_bytes = 0;
@@ -253,6 +270,7 @@ main(int argc, char **argv)
     engine_rig_check(
         row_batch_init(&probe.batch, options.commit_bytes_max - 8192, VT_BATCH_EVENTS_MAX),
         "row_batch_init");
+    probe.many = next_random(&probe, 4) > 0;
     probe.batch_events = random_batch(&probe);
     probe.row_sizes = calloc(VT_BATCH_EVENTS_MAX, sizeof *probe.row_sizes);
     if (probe.row_sizes == NULL)
@@ -274,15 +292,12 @@ main(int argc, char **argv)
         free(text);
     }
     answer(&probe, has_at ? &at_us : NULL);
-    struct core_stats stats;
-
-    core_get_stats(probe.rig.core, &stats);
     printf("N {\"frames\":%llu,\"events\":%llu,\"restarts\":%llu,\"crashes\":%llu,\"clean\":%llu,"
-           "\"segments\":%u,\"retried\":%u,\"columns\":%llu}\n",
+           "\"segments\":%u,\"merge_level\":%u,\"retried\":%u,\"columns\":%llu}\n",
            (unsigned long long)probe.frames, (unsigned long long)probe.events,
            (unsigned long long)probe.rig.restarts, (unsigned long long)probe.rig.crashes,
-           (unsigned long long)probe.clean, store_segment_count(probe.rig.store), retried,
-           (unsigned long long)probe.column_frames);
+           (unsigned long long)probe.clean, store_segment_count(probe.rig.store),
+           merge_level(&probe), retried, (unsigned long long)probe.column_frames);
     row_batch_deinit(&probe.batch);
     row_columns_close(probe.columns);
     free(probe.row_sizes);

@@ -35,6 +35,7 @@ static struct sim_points points = {.max = POINTS_DEFAULT};
 static uint64_t lost_count; /* commits that were not acked and are gone */
 static uint64_t acks_count;
 static uint64_t seals_count;
+static uint64_t merges_count;
 
 /* Opens what a crash left; a crash inside of that is a crash too. */
 static void
@@ -115,6 +116,7 @@ run_random(uint64_t seed, const struct shape *shape)
             sim_die("the engine cannot stop");
         core_get_stats(world.main.core, &stats);
         seals_count += stats.cuts;
+        merges_count += stats.merges;
         trace = trace * 31 + io_sim_trace(world.main.io);
         sim_world_crash(&world, end < 2);
     }
@@ -266,11 +268,13 @@ main(int argc, char **argv)
 
     printf("sim_engine: seed %" PRIu64 ": %" PRIu64 " distinct crash points of %" PRIu64
            " crashes in %" PRIu64 " runs, %" PRIu64 " ms of CPU; %" PRIu64
-           " runs with failures, %" PRIu64 " acks, %" PRIu64 " cuts, %" PRIu64
+           " runs with failures, %" PRIu64 " acks, %" PRIu64 " cuts, %" PRIu64 " merges, %" PRIu64
            " unacked commits lost; %" PRIu64 " seeds twice, traces %016" PRIx64 ": all sane\n",
            seed, points.seen.count, points.tries, runs,
            (uint64_t)(clock() - before) / (CLOCKS_PER_SEC / 1000), fault_runs, acks_count,
-           seals_count, lost_count, twice, trace);
+           seals_count, merges_count, lost_count, twice, trace);
+    if (merges_count == 0)
+        sim_die("no segments were merged");
     crash_points_free(&points.seen);
     return 0;
 }

@@ -38,6 +38,7 @@ engine_open(struct engine_rig *rig)
         .store = rig->store,
         .worker_count = rig->options.worker_count,
         .dedup_ids_max = rig->options.dedup_ids_max,
+        .merge_width = rig->options.merge_width,
         .cut_bytes = rig->options.cut_bytes,
     };
 

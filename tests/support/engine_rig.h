@@ -22,6 +22,7 @@ struct engine_rig_options {
     uint32_t commit_bytes_max;
     uint64_t cut_bytes;
     uint64_t dedup_ids_max;
+    uint32_t merge_width;
 };
 
 struct engine_rig {

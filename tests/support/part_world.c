@@ -24,14 +24,36 @@
     " \"window\": \"1d\"}]"
 #define REST ", \"plans\": [], \"contracts\": []}"
 
-static const char *const catalog_texts[2] = {
-    "{\"event_types\": [{\"type\": \"call\", \"fields\": [" CALL_FIELDS "]}, " SLOW "], " METERS
-    ", \"tenants\": [{\"key\": \"acme\"}, {\"key\": \"globex\"}]" REST,
-    "{\"event_types\": [{\"type\": \"call\", \"fields\": [" CALL_FIELDS
-    ", {\"name\": \"note\", \"kind\": \"string\"}]}, " SLOW
-    ", {\"type\": \"later\", \"fields\": [" TOKENS "]}], " METERS
-    ", \"tenants\": [{\"key\": \"acme\"}, {\"key\": \"globex\"}, {\"key\": \"newco\"}]" REST,
-};
+#define WIDE_METER(KEY, AGGREGATION, FIELD, WINDOW)                                          \
+    "{\"key\": \"" KEY "\", \"event_type\": \"call\", \"aggregation\": \"" AGGREGATION "\"," \
+    " \"field\": \"" FIELD "\", \"window\": \"" WINDOW "\", \"group_by\": [\"region\"]}"
+#define WIDE_METERS                                                                                \
+    "\"meters\": [" WIDE_METER("zsum", "sum", "cost", "1h") ", " WIDE_METER(                       \
+        "least", "min", "tokens",                                                                  \
+        "1d") ", " WIDE_METER("most", "max", "tokens",                                             \
+                              "5m") ", " WIDE_METER("last", "last", "tokens",                      \
+                                                    "1h") ", "                                     \
+                                                          "{\"key\": \"who\", \"event_type\": "    \
+                                                          "\"call\", \"aggregation\": \"unique\"," \
+                                                          " \"field\": \"region\", \"window\": "   \
+                                                          "\"1d\"}, "                              \
+                                                          "{\"key\": \"all\", \"event_type\": "    \
+                                                          "\"slow\", \"aggregation\": \"count\", " \
+                                                          "\"window\": \"1h\"}]"
+
+#define CATALOGS(METERS_TEXT)                                                                 \
+    {                                                                                         \
+        "{\"event_types\": [{\"type\": \"call\", \"fields\": [" CALL_FIELDS "]}, " SLOW       \
+        "], " METERS_TEXT ", \"tenants\": [{\"key\": \"acme\"}, {\"key\": \"globex\"}]" REST, \
+            "{\"event_types\": [{\"type\": \"call\", \"fields\": [" CALL_FIELDS               \
+            ", {\"name\": \"note\", \"kind\": \"string\"}]}, " SLOW                           \
+            ", {\"type\": \"later\", \"fields\": [" TOKENS "]}], " METERS_TEXT                \
+            ", \"tenants\": [{\"key\": \"acme\"}, {\"key\": \"globex\"}, {\"key\": "          \
+            "\"newco\"}]" REST                                                                \
+    }
+
+static const char *const catalog_texts[2] = CATALOGS(METERS);
+static const char *const wide_texts[2] = CATALOGS(WIDE_METERS);
 
 static void
 must(vt_err err)
@@ -76,8 +98,8 @@ world_part_open(struct part_world *world)
     must(part_open(&options, &world->part));
 }
 
-vt_err
-part_world_open(struct part_world *world)
+static vt_err
+world_open(struct part_world *world, const char *const texts[2])
 {
     struct store_options options = {.dir = world->dir,
                                     .create = true,
@@ -99,12 +121,24 @@ part_world_open(struct part_world *world)
     event_maker_init(&world->maker);
     for (uint32_t i = 0; i < 2; i++) {
         struct catalog_zones zones = zones_source(world->zones);
-        struct vt_str text = {catalog_texts[i], (uint32_t)strlen(catalog_texts[i])};
+        struct vt_str text = {texts[i], (uint32_t)strlen(texts[i])};
 
         must(catalog_load(text, &zones, &world->catalogs[i]));
     }
     world_part_open(world);
     return VT_OK;
+}
+
+vt_err
+part_world_open(struct part_world *world)
+{
+    return world_open(world, catalog_texts);
+}
+
+vt_err
+part_world_open_wide(struct part_world *world)
+{
+    return world_open(world, wide_texts);
 }
 
 static void

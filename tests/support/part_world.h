@@ -48,6 +48,8 @@ struct part_world {
 
 /* VT_UNSUPPORTED where this system has no io_uring. */
 VT_MUST_CHECK vt_err part_world_open(struct part_world *world);
+/* The same with meters of every aggregation and more dimensions; tenants and types as above. */
+VT_MUST_CHECK vt_err part_world_open_wide(struct part_world *world);
 void part_world_close(struct part_world *world);
 
 /* A commit of one batch; verdicts are in it. `arrival_us` is added to the clock. */

@@ -80,6 +80,7 @@ sim_engine_open(struct sim_engine *engine, struct sim_world *world, uint32_t wor
         .worker_count = worker_count,
         .dedup_ids_max = 1 << 14,
         .cut_bytes = 44000,
+        .merge_width = engine->unmerged ? 1 : 2,
         .callbacks = &callbacks,
         .read_only = engine->read_only,
     };

@@ -28,6 +28,7 @@ twin_clone(struct sim_world *world)
     sim_must(io_sim_crash(world->origin == NULL ? world->main.io : world->origin, &copy, &subset,
                           &world->twin.io),
              "io_sim_crash");
+    world->twin.unmerged = true;
     sim_must(sim_engine_open(&world->twin, NULL, 1), "the twin's open");
 }
 

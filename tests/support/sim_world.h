@@ -34,6 +34,7 @@ struct sim_engine {
     struct core *core;
     struct core_inline inline_state;
     bool read_only;
+    bool unmerged; /* it merges no segments: what it answers must be the same */
 };
 
 struct sim_world {

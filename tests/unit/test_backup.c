@@ -1,6 +1,7 @@
 /*
- * Goal:   backup, restore and repair refuse what they must not touch, and say why; forks of restores
- *         of restores are all remembered. That a copy is whole at every moment is sim_backup's.
+ * Goal:   backup, restore and repair refuse what they must not touch, and say why; forks of
+ *         restores of restores are all remembered. That a copy is whole at every moment is
+ *         sim_backup's.
  * Method: stores on a simulated disk; "s" with its copy "c", "other" of another id, "empty".
  */
 #include <criterion/criterion.h>
