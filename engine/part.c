@@ -354,6 +354,7 @@ part_merged(struct part *part, const struct segment_id *first, uint32_t count,
     VT_ASSERT(count >= 2 && at + count <= part->sealed_count);
     VT_ASSERT(sealed_id(part->sealed[at + count - 1])->cut == sealed_id(merged)->cut);
     VT_ASSERT(sealed_id(merged)->level == first->level + 1);
+    part_guard(part, merged);
     for (uint32_t i = at; i < at + count; i++)
         sealed_put(part->sealed[i]);
     part->sealed[at] = sealed_get(merged);

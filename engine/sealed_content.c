@@ -41,8 +41,10 @@ sealed_stubs(const struct sealed *sealed, struct arena *arena, const struct seal
     uint64_t count = 0;
     vt_err err = sealed_load(sealed, &directory);
 
-    if (err == VT_OK)
-        err = sealed_bytes(sealed, arena, key, &bytes);
+    if (err != VT_OK)
+        return err;
+    VT_ASSERT(directory != NULL);
+    err = sealed_bytes(sealed, arena, key, &bytes);
     if (err != VT_OK)
         return err;
     for (uint32_t g = 0; g < directory->group_count; g++)

@@ -179,7 +179,7 @@ posix_allocate(struct io_file *file, uint64_t bytes)
 {
     static const uint8_t zeros[65536];
     int error = EINTR;
-    uint64_t at;
+    uint64_t at = 0;
     vt_err err = posix_size(file, &at);
 
     while (error == EINTR)

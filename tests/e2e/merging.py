@@ -1,4 +1,4 @@
-"""Goal:   a daemon merges its segments while it takes events, and nobody can tell: a tool that reads
+"""Goal:   a daemon merges its segments while it takes events, and nobody can tell: a tool reading
         beside it, a second start, a sender that repeats what stands in a merged segment.
 Method: small cuts, until the metrics tell of some merges; venturi verify beside the daemon at any
         moment, and after its stop; the files are those that venturi inspect names.

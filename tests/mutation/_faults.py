@@ -92,7 +92,8 @@ fault("a reserved byte of the superblock is not looked at", "storage/superblock.
 fault("a copy's segment is not synced", "storage/copy_files.c",
       "    return err == VT_OK ? io_sync(to) : err;", "    return err;", SIM_BACKUP)
 fault("a copy's lanes are not synced", "storage/backup_tail.c",
-      "            err = io_sync(copy->lane_files[i]);\n    if (err != VT_OK || lanes_written == 0)",
+      "            err = io_sync(copy->lane_files[i]);\n"
+      "    if (err != VT_OK || lanes_written == 0)",
       "            err = VT_OK;\n    if (err != VT_OK || lanes_written == 0)", SIM_BACKUP)
 fault("a copy keeps what its store lost", "storage/backup.c",
       "        err = backup_tail_back(backup, common_number(backup));",
@@ -113,7 +114,8 @@ fault("a fence falls by itself", "engine/fence.c",
       "    return segment == NULL || segment_reopen(segment, &part->chunk) == VT_OK;",
       "    return segment == NULL || segment_reopen(segment, &part->chunk) != VT_IO;", "test_fence")
 fault("another file of the name is taken into use", "storage/segment_reader.c",
-      "        err = VT_DAMAGED;\n    return err == VT_OK ? segment_chunk_check(&fresh, info) : err;",
+      "        err = VT_DAMAGED;\n"
+      "    return err == VT_OK ? segment_chunk_check(&fresh, info) : err;",
       "        err = VT_OK;\n    return err == VT_OK ? segment_chunk_check(&fresh, info) : err;",
       "test_fence")
 

@@ -142,7 +142,7 @@ run_open(struct run *run)
         .worker_count = 1,
         .dedup_ids_max = 1 << 14,
         .cut_bytes = 44000,
-        .merge_width = 1, /* a seal is to be the first that meets a failure; of merges: sim_engine */
+        .merge_width = 1, /* a seal is the first that meets a failure; of merges: sim_engine */
         .callbacks = &callbacks,
     };
 

@@ -231,6 +231,7 @@ rich_store_write(struct engine_rig *rig, const struct rich_watch *watch)
         .lane_bytes = 96 << 10,
         .commit_bytes_max = 16 << 10,
         .cut_bytes = 40000,
+        .merge_width = 2,
         .dedup_ids_max = 1 << 12,
     };
     uint32_t numbers[FRAME_EVENTS];

@@ -99,16 +99,16 @@ static const struct refusal_case {
     const char *says;
 } refusal_cases[] = {
     /* clang-format off */
-    { "a backup of a copy",            BACKUP,  "c",     "empty", VT_INVALID,   "is a copy itself" },
-    { "a backup into a store",         BACKUP,  "s",     "other", VT_EXISTS,    "is a store and no copy" },
-    { "a backup of another store",     BACKUP,  "other", "c",     VT_BAD_PLACE, "is a copy of history" },
-    { "a backup of nothing",           BACKUP,  "none",  "empty", VT_NOT_FOUND, "no store" },
-    { "a restore of a store",          RESTORE, "s",     "empty", VT_INVALID,   "is a store and no copy" },
-    { "a restore over a store",        RESTORE, "c",     "other", VT_EXISTS,    "is not empty" },
-    { "a repair from another's copy",  REPAIR,  "c",     "other", VT_BAD_PLACE, "was made of" },
-    { "a repair from a store",         REPAIR,  "other", "s",     VT_BAD_PLACE, "was made of" },
-    { "a repair from nothing",         REPAIR,  "none",  "s",     VT_NOT_FOUND, "no copy" },
-    { "a store opened on a copy",      OPEN,    "",      "c",     VT_INVALID,   "second copy" },
+    { "a backup of a copy", BACKUP, "c", "empty", VT_INVALID, "is a copy itself" },
+    { "a backup into a store", BACKUP, "s", "other", VT_EXISTS, "is a store and no copy" },
+    { "a backup of another store", BACKUP, "other", "c", VT_BAD_PLACE, "is a copy of history" },
+    { "a backup of nothing", BACKUP, "none", "empty", VT_NOT_FOUND, "no store" },
+    { "a restore of a store", RESTORE, "s", "empty", VT_INVALID, "is a store and no copy" },
+    { "a restore over a store", RESTORE, "c", "other", VT_EXISTS, "is not empty" },
+    { "a repair from another's copy", REPAIR, "c", "other", VT_BAD_PLACE, "was made of" },
+    { "a repair from a store", REPAIR, "other", "s", VT_BAD_PLACE, "was made of" },
+    { "a repair from nothing", REPAIR, "none", "s", VT_NOT_FOUND, "no copy" },
+    { "a store opened on a copy", OPEN, "", "c", VT_INVALID, "second copy" },
     /* clang-format on */
 };
 

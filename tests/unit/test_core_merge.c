@@ -12,6 +12,7 @@
 
 #include "core_internal.h"
 #include "event_maker.h"
+#include "fence.h"
 #include "io_sim.h"
 #include "venturi/assert.h"
 #include "venturi/time.h"
@@ -287,6 +288,45 @@ Test(core_merge, four_of_a_level_become_one_of_the_next)
     expect_same_digest(&rig, &plain);
     rig_close(&rig);
     rig_close(&plain);
+}
+
+/* Every byte that is not of the file's head, so that whatever is read next is damaged. */
+static void
+segment_spoil(struct rig *rig, uint32_t index)
+{
+    struct store_segment segment;
+    struct io_file *file = NULL;
+
+    store_segment_at(rig->store, index, &segment);
+    must(io_open(rig->io, segment.path, IO_OPEN_WRITE, &file), segment.path);
+    for (uint64_t at = 128; at < segment.file_bytes; at++) {
+        uint8_t byte;
+
+        must(io_read_at(file, &byte, 1, at), segment.path);
+        byte ^= 1;
+        must(io_write_at(file, &byte, 1, at), segment.path);
+    }
+    io_close_file(file);
+}
+
+Test(core_merge, damage_in_a_merged_segment_fences_its_partition)
+{
+    struct rig rig;
+    struct view view;
+    uint8_t sha256[32];
+    char have[64];
+
+    rig_open(&rig, WIDTH);
+    for (uint32_t i = 0; i < WIDTH; i++)
+        add_commit(&rig);
+    levels_text(&rig, have);
+    cr_assert_str_eq(have, "1");
+    segment_spoil(&rig, 0);
+    must(core_view_now(rig.core, true, &view), "core_view_now");
+    cr_expect(view_digest(&view, sha256) == VT_DAMAGED);
+    view_put(&view);
+    cr_expect_eq(fence_count(core_fence(rig.core)), 1);
+    rig_close(&rig);
 }
 
 Test(core_merge, segments_of_two_catalogs_stay_apart)

@@ -26,10 +26,7 @@ text_take(const char *text, char *out, size_t size)
     for (; *text != '\0' && *text != '\n' && used < size - 1; text++) {
         bool plain = *text >= ' ' && *text <= '~' && *text != '"' && *text != '\\';
 
-        out[used] = ' ';
-        if (plain)
-            out[used] = *text;
-        used++;
+        out[used++] = plain ? *text : (char)' ';
     }
     out[used] = '\0';
 }
@@ -118,9 +115,9 @@ bench_backlog(const struct bench_daemon *daemon, uint64_t *out_cuts)
         err = remote_do(remote, &request, &answer);
     const char *found = err == VT_OK && answer.text != NULL ? strstr(answer.text, name) : NULL;
 
-    if (err == VT_OK && found == NULL)
+    if (found == NULL && err == VT_OK)
         err = vt_err_detail(VT_BAD_FORMAT, "the daemon's metrics do not say what is unsealed");
-    if (err == VT_OK)
+    if (found != NULL)
         *out_cuts = strtoull(found + sizeof name - 1, NULL, 10);
     remote_close(remote);
     return err;
