@@ -39,6 +39,14 @@
 #define BUFFER_COUNT  6
 #define LOOKS_MAX     64 /* of a disk with space, until ingest goes on */
 
+#ifdef __SANITIZE_ADDRESS__
+#define RUNS   6 /* a share; tools/soak.sh --disks runs all without sanitizers */
+#define STRIDE 23
+#else
+#define RUNS   20
+#define STRIDE 5
+#endif
+
 struct run {
     struct io *io;
     struct store *store;
@@ -597,8 +605,8 @@ main(int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     uint64_t sites = 1000;
-    uint64_t runs = 20;
-    uint64_t stride = 5;
+    uint64_t runs = RUNS;
+    uint64_t stride = STRIDE;
     uint64_t seed = 1;
     uint64_t counts[3] = {0};
     int option;
