@@ -150,7 +150,8 @@ integer_take(int64_t value, struct plain_field *field)
 static bool
 value_take(const msgpack_object *object, struct plain_field *field)
 {
-    field->text = (struct vt_str){NULL, 0};
+    /* A text has no scale: what the place held before must not count as one. */
+    *field = (struct plain_field){.name = field->name};
     switch (object->type) {
     case MSGPACK_OBJECT_POSITIVE_INTEGER:
         return object->via.u64 <= INT64_MAX && integer_take((int64_t)object->via.u64, field);

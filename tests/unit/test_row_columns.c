@@ -143,13 +143,19 @@ Test(row_columns, an_event_goes_where_it_loses_nothing)
 }
 
 /* a, b: two types; t: a text where a has a number; s, w: fractions and whole digits that are too
- * many together; x: no event for columns; l: one of 600 bytes. */
+ * many together; d: as many digits as there may be; x: no event for columns; l: one of 600
+ * bytes. */
 static void
 add_letter(char letter, uint32_t number)
 {
     static const char *const props[] = {
-        ['a'] = "\"n\":1",           ['b'] = "\"n\":1",          ['t'] = "\"n\":\"1\"",
-        ['s'] = "\"n\":0.123456789", ['w'] = "\"n\":1234567890", ['x'] = "\"n\":true",
+        ['a'] = "\"n\":1",
+        ['b'] = "\"n\":1",
+        ['t'] = "\"n\":\"1\"",
+        ['s'] = "\"n\":0.123456789",
+        ['w'] = "\"n\":1234567890",
+        ['x'] = "\"n\":true",
+        ['d'] = "\"n\":123456789012345678",
     };
     char pad[601];
     char line[1024];
@@ -199,4 +205,24 @@ Test(row_columns, a_batch_is_cut_in_its_order)
         frames_of(c->bytes_max, c->events_min, text, sizeof text);
         cr_expect_str_eq(text, c->want, "%s: %s", c->name, text);
     }
+}
+
+/* Texts in the places of numbers of another scale; UBSan sees it where they take part in it. */
+Test(row_columns, a_text_has_no_scale)
+{
+    static const char *const patterns[] = {"sd", "tt"};
+    struct row_columns *columns = NULL;
+    struct row_columns_frame frame;
+
+    cr_assert_eq(row_columns_open(1 << 20, 1, &columns), VT_OK);
+    for (size_t i = 0; i < VT_COUNT(patterns); i++) {
+        row_batch_clear(&batch);
+        for (uint32_t k = 0; patterns[i][k] != '\0'; k++)
+            add_letter(patterns[i][k], k);
+        cr_assert_eq(
+            row_columns_begin(columns, row_batch_payload(&batch), sizes, batch.event_count), VT_OK);
+        while (row_columns_next(columns, &frame) == VT_OK)
+            cr_expect_eq(frame.type, VT_FRAME_BATCH_COLUMNS);
+    }
+    row_columns_close(columns);
 }
