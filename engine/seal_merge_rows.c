@@ -223,6 +223,8 @@ static vt_err
 group_copy(struct merge *merge, struct row_source *source)
 {
     struct merge_input *input = source->input;
+
+    VT_ASSERT(input != NULL);
     uint32_t group = input->group++;
     int64_t row = input->directory->group_first[group];
     int64_t end = row + input->directory->group_rows[group];

@@ -52,19 +52,20 @@ answers_put(struct http_request *request)
     return err;
 }
 
-vt_err
-handle_metrics(struct http_request *request)
+static vt_err
+metrics_put(struct http_request *request, const struct metric *metrics, size_t count)
 {
-    struct call call = {.kind = CALL_STATS};
-    struct timespec now;
-    vt_err err = request_call(request, &call);
+    vt_err err = VT_OK;
 
-    if (err != VT_OK)
-        return err;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t up_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - request->http->started.ns;
-    const struct core_stats *stats = &call.stats;
-    const struct conns_stats *conns = &call.conns;
+    for (size_t i = 0; err == VT_OK && i < count; i++)
+        err = metric_put(&request->spool, &metrics[i]);
+    return err;
+}
+
+static vt_err
+engine_put(struct http_request *request, const struct call *call)
+{
+    const struct core_stats *stats = &call->stats;
     const struct metric metrics[] = {
         {"venturi_events_total", "counter", "Events taken since the start.", stats->events},
         {"venturi_frame_bytes_total", "counter", "Bytes of frames taken since the start.",
@@ -80,7 +81,7 @@ handle_metrics(struct http_request *request)
         {"venturi_cuts_waiting", "gauge", "Cuts that are not sealed yet.", stats->cuts_waiting},
         {"venturi_commit_age_seconds", "gauge",
          "Since the last commit became durable, while one is being written.",
-         (uint64_t)call.write_age_ns / 1000000000},
+         (uint64_t)call->write_age_ns / 1000000000},
         {"venturi_disk_free_bytes", "gauge", "What the store's file system has left.",
          stats->disk_free_bytes},
         {"venturi_disk_kept_bytes", "gauge", "Free bytes below which no events are taken.",
@@ -98,6 +99,21 @@ handle_metrics(struct http_request *request)
          stats->merge_bytes},
         {"venturi_dedup_ids", "gauge", "Remembered ids.", stats->dedup_ids},
         {"venturi_dedup_ids_max", "gauge", "Ids that the budget holds.", stats->dedup_ids_max},
+        {"venturi_fenced_partitions", "gauge",
+         "Partitions whose sealed data is damaged and waits for venturi repair.", stats->fenced},
+    };
+
+    return metrics_put(request, metrics, VT_COUNT(metrics));
+}
+
+static vt_err
+faces_put(struct http_request *request, const struct conns_stats *conns)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t up_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - request->http->started.ns;
+    const struct metric metrics[] = {
         {"venturi_frame_connections", "gauge", "Open frame connections.", conns->open},
         {"venturi_frame_connections_total", "counter", "Frame connections accepted.",
          conns->accepted},
@@ -109,8 +125,6 @@ handle_metrics(struct http_request *request)
         {"venturi_frame_errors_total", "counter", "Error frames sent.", conns->errors_sent},
         {"venturi_received_bytes_total", "counter", "Bytes received on frame connections.",
          conns->bytes_received},
-        {"venturi_fenced_partitions", "gauge",
-         "Partitions whose sealed data is damaged and waits for venturi repair.", stats->fenced},
         {"venturi_http_connections", "gauge", "Open HTTP connections.",
          atomic_load(&request->http->connections)},
         {"venturi_http_body_bytes", "gauge", "Memory held by request bodies.",
@@ -118,14 +132,26 @@ handle_metrics(struct http_request *request)
         {"venturi_uptime_seconds", "gauge", "Seconds since the start.",
          (uint64_t)up_ns / 1000000000},
     };
+
+    return metrics_put(request, metrics, VT_COUNT(metrics));
+}
+
+vt_err
+handle_metrics(struct http_request *request)
+{
     static const char build[] = "# HELP venturi_build_info The version that runs.\n"
                                 "# TYPE venturi_build_info gauge\n"
                                 "venturi_build_info{version=\"" VENTURI_VERSION "\"} 1\n";
+    struct call call = {.kind = CALL_STATS};
+    vt_err err = request_call(request, &call);
 
-    request_position(request, stats->position);
+    if (err != VT_OK)
+        return err;
+    request_position(request, call.stats.position);
     request->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    for (size_t i = 0; err == VT_OK && i < VT_COUNT(metrics); i++)
-        err = metric_put(&request->spool, &metrics[i]);
+    err = engine_put(request, &call);
+    if (err == VT_OK)
+        err = faces_put(request, &call.conns);
     if (err == VT_OK)
         err = answers_put(request);
     return err == VT_OK ? spool_add(&request->spool, build, sizeof build - 1) : err;

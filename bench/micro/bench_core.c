@@ -181,10 +181,37 @@ bench_merges(struct bench *bench, const struct core_options *like, const char *d
                (unsigned long long)(segment_bytes(bench->store) / events));
 }
 
+static void
+engine_open(struct bench *bench, const char *dir, uint64_t events, struct core_options *out_core)
+{
+    struct store_options store = {.dir = dir, .create = true};
+
+    check(io_uring_open(256, &bench->io), "io_uring_open");
+    check(io_uring_open(0, &bench->seal_io), "io_uring_open");
+    check(store_open(bench->io, &store, &bench->store), "store_open");
+    *out_core = (struct core_options){.io = bench->io,
+                                      .seal_io = bench->seal_io,
+                                      .store = bench->store,
+                                      .worker_count = 1,
+                                      .merge_width = 1,
+                                      .dedup_ids_max = events * 8 + (1 << 20)};
+    check(core_open(out_core, &bench->core), "core_open");
+}
+
+static void
+engine_begin(struct bench *bench, struct vt_str catalog, struct core_session *out_session)
+{
+    check(core_add_catalog(bench->core, catalog, NULL, NULL), "core_add_catalog");
+    check(core_submit(bench->core, now_ns(CLOCK_REALTIME) / 1000), "core_submit");
+    check(core_session_open(bench->core, 1, VT_STR("bench"), 1, out_session), "core_session_open");
+}
+
 int
 main(int argc, char **argv)
 {
     struct bench bench = {0};
+    struct core_options core;
+    struct core_session session = {0};
     char *catalog = NULL;
     uint32_t catalog_bytes = 0;
 
@@ -193,26 +220,6 @@ main(int argc, char **argv)
     uint64_t events = strtoull(argv[2], NULL, 10);
     uint32_t batch = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 1000;
     bool uuid = argc > 4 && strcmp(argv[4], "uuid") == 0;
-    struct store_options store = {.dir = argv[1], .create = true};
-
-    check(io_uring_open(256, &bench.io), "io_uring_open");
-    check(io_uring_open(0, &bench.seal_io), "io_uring_open");
-    check(store_open(bench.io, &store, &bench.store), "store_open");
-    struct core_options core = {.io = bench.io,
-                                .seal_io = bench.seal_io,
-                                .store = bench.store,
-                                .worker_count = 1,
-                                .merge_width = 1,
-                                .dedup_ids_max = events * 8 + (1 << 20)};
-
-    check(core_open(&core, &bench.core), "core_open");
-    check(workload_catalog(0, &catalog, &catalog_bytes), "workload_catalog");
-    check(core_add_catalog(bench.core, (struct vt_str){catalog, catalog_bytes}, NULL, NULL),
-          "core_add_catalog");
-    check(core_submit(bench.core, now_ns(CLOCK_REALTIME) / 1000), "core_submit");
-    struct core_session session = {0};
-
-    check(core_session_open(bench.core, 1, VT_STR("bench"), 1, &session), "core_session_open");
     struct workload_options options = {
         .seed = 1,
         .batch = batch,
@@ -220,6 +227,9 @@ main(int argc, char **argv)
         .start_us = now_ns(CLOCK_REALTIME) / 1000,
     };
 
+    check(workload_catalog(0, &catalog, &catalog_bytes), "workload_catalog");
+    engine_open(&bench, argv[1], events, &core);
+    engine_begin(&bench, (struct vt_str){catalog, catalog_bytes}, &session);
     check(workload_open(&options, &bench.workload), "workload_open");
     uint8_t *payload = malloc((uint64_t)batch * 64 + (1 << 20));
     uint64_t sequence = 1;

@@ -123,6 +123,7 @@ rows_write(struct maker *maker, struct workload *workload, FILE *out)
     }
     printf("{\"events\":%" PRIu64 ",\"repeats\":%" PRIu64, workload_events(workload),
            workload_repeats(workload));
+    VT_ASSERT(frame.fields != NULL); /* there is one event at least */
     names_print("tenants", frame.tenants.strings, frame.tenants.count);
     names_print("subjects", frame.fields[0].strings.strings, frame.fields[0].strings.count);
     names_print("regions", frame.fields[1].strings.strings, frame.fields[1].strings.count);

@@ -26,7 +26,10 @@ text_take(const char *text, char *out, size_t size)
     for (; *text != '\0' && *text != '\n' && used < size - 1; text++) {
         bool plain = *text >= ' ' && *text <= '~' && *text != '"' && *text != '\\';
 
-        out[used++] = plain ? *text : (char)' ';
+        out[used] = ' ';
+        if (plain)
+            out[used] = *text;
+        used++;
     }
     out[used] = '\0';
 }
