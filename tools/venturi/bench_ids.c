@@ -25,19 +25,18 @@ static const char help[] =
     "\n"
     "usage: venturi bench dedup [options]\n"
     "\n"
-    "Starts a daemon of its own and streams W1 (docs/BENCHMARKS.md) with random UUIDs as columns, "
-    "durable acks,\n"
-    "one connection: new ids until N are remembered; a restart; then frames spread evenly over "
-    "that history\n"
-    "once more, from the disk and from the page cache; new ones; those again at once. Every "
-    "verdict is checked:\n"
-    "exit status 4 where a repeat was taken for new, a new one for a repeat, or either for a "
-    "conflict.\n"
+    "Starts a daemon of its own and streams W1 (docs/BENCHMARKS.md) with random UUIDs as columns,\n"
+    "durable acks, one connection: new ids until N are remembered; a restart; then frames spread\n"
+    "evenly over that history once more, from the disk and from the page cache; new ones; those\n"
+    "again at once. Every verdict is checked: a difference is a repeat that was taken for new, a\n"
+    "new one for a repeat, or either for a conflict.\n"
     "\n"
     "  --ids N        to remember                                (10000000)\n"
     "  --repeats N    events sent again, of the remembered ones  (200000)\n"
     "  --data DIR     keep the store here\n"
-    "  --json         end with one line of JSON\n";
+    "  --json         end with one line of JSON\n"
+    "\n"
+    "exit status: 0 done, 1 failed, 2 usage, 4 a verdict was wrong\n";
 
 /* One stream of frames through the daemon. */
 struct pass {
