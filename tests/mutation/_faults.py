@@ -104,7 +104,7 @@ fault("a restored store counts its starts on", "storage/restore.c",
 fault("a file of another history repairs a store", "storage/copy_files.c",
       "    if (err == VT_OK && named->check != 0 && named->check != segment_check(segment))",
       "    if (err == VT_OK && named->check == 0 && named->check != segment_check(segment))",
-      SIM_REPAIR)
+      "sim_repair --damages 4000")
 fault("a repair trusts the copy", "storage/copy_files.c",
       "        err = copy_segment_check(file->io, part, segment, store);", "        err = VT_OK;",
       SIM_REPAIR)
@@ -168,9 +168,6 @@ fault("a cut drops the feed", "engine/seal_lists.c",
 
 # ---- full and failing disks
 
-fault("the door does not see that the disk is full", "engine/core_space.c",
-      "    if (!space->full && space->free_bytes < needed)\n        space->full = true;",
-      "    if (!space->full && space->free_bytes < needed)\n        space->full = false;", FULL)
 fault("the door never opens again", "engine/core_space.c",
       "        space->full = space->stalled || !space->reserve ||",
       "        space->full = space->full || !space->reserve ||", SIM_DISK)
@@ -235,9 +232,9 @@ fault("the duplicate check is skipped", "engine/dedup.c",
 fault("a full line hides what spilled", "engine/dedup.c",
       "(&dedup->spilled[line / 64], UINT64_C(1) << (line % 64),",
       "(&dedup->spilled[line / 64], UINT64_C(1) << (line % 32),", "test_dedup")
-fault("what was seen of a line is not looked at again", "engine/dedup.c",
-      "            if (!slot_take(dedup, &probe, shared))\n                continue;",
-      "            (void)slot_take(dedup, &probe, shared);", "test_dedup")
+fault("a slot that was taken meanwhile is not looked at again", "engine/dedup.c",
+      "|| !slot_take(dedup, &probes[i], dedup->shared))",
+      "|| (!slot_take(dedup, &probes[i], dedup->shared) && false))", "test_dedup")
 fault("what the segments answered is forgotten", "engine/part_find.c",
       "        return answer->found ? VT_OK : VT_NOT_FOUND;",
       "        return answer->found && false ? VT_OK : VT_NOT_FOUND;", "test_part")

@@ -149,3 +149,27 @@ Test(io, a_failed_write_ends_its_file, .timeout = 30)
         io_close(io);
     }
 }
+
+Test(io, a_failed_call_ends_its_file, .timeout = 30)
+{
+    static const enum io_sim_kind kinds[] = {IO_SIM_WRITE, IO_SIM_SYNC};
+
+    for (size_t i = 0; i < VT_COUNT(kinds); i++) {
+        const struct io_sim_fault fault = {.kind = kinds[i], .failure = IO_SIM_EIO, .nth = 1};
+        struct io_file *file;
+        struct io *io;
+
+        cr_assert_eq(io_sim_open(i, &io), VT_OK);
+        cr_assert_eq(io_open(io, "f", IO_OPEN_WRITE | IO_OPEN_CREATE, &file), VT_OK);
+        io_sim_set_fault(io, &fault);
+        vt_err first = io_write_at(file, "x", 1, 0);
+
+        cr_expect_eq(first == VT_OK ? io_sync(file) : first, VT_IO);
+        cr_expect(io_file_dead(file));
+        cr_expect_eq(io_write_at(file, "x", 1, 0), VT_BROKEN);
+        cr_expect_eq(io_sync(file), VT_BROKEN);
+        cr_expect_eq(io_truncate(file, 0), VT_BROKEN);
+        io_close_file(file);
+        io_close(io);
+    }
+}
